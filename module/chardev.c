@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /dev/vminspect: a table of commands; copies arguments in and out.
+ */
+#include <linux/compat.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "chardev.h"
+#include "debugfs.h"
+#include "scan.h"
+#include "target.h"
+
+/* What an older or newer user space may hand over: see chardev_ioctl(). */
+static_assert(sizeof(struct vminspect_info) == 64);
+static_assert(sizeof(struct vminspect_bind) == 16);
+static_assert(sizeof(struct vminspect_extent) == 40);
+static_assert(sizeof(struct vminspect_scan) == 96);
+static_assert(sizeof(struct vminspect_entry) == 24);
+static_assert(sizeof(struct vminspect_translate) == 48);
+static_assert(sizeof(struct vminspect_walk_level) == 24);
+static_assert(sizeof(struct vminspect_walk) == 184);
+
+/* Addresses translated under one hold of the lock: 5 cache misses each. */
+#define TRANSLATE_BATCH		128U
+
+/**
+ * vmi_chardev_info() - what module and machine can do
+ * @info: out: all but @size and @hidden
+ */
+void vmi_chardev_info(struct vminspect_info *info)
+{
+	*info = (struct vminspect_info){
+		.abi = VMINSPECT_ABI,
+		.features = VMINSPECT_FEATURE_SCAN | VMINSPECT_FEATURE_TRANSLATE |
+			    VMINSPECT_FEATURE_WALK,
+		.va_end = TASK_SIZE_MAX,
+		.page_size = PAGE_SIZE,
+		.levels = pgtable_l5_enabled() ? 5 : 4,
+		.pa_bits = boot_cpu_data.x86_phys_bits,
+	};
+	if (vmi_debugfs_present())
+		info->features |= VMINSPECT_FEATURE_DEBUGFS;
+	if (IS_ENABLED(CONFIG_SHMEM) && IS_ENABLED(CONFIG_SWAP))
+		info->features |= VMINSPECT_FEATURE_SHMEM_SWAP;
+	if (IS_ENABLED(CONFIG_MEM_SOFT_DIRTY))
+		info->features |= VMINSPECT_FEATURE_SOFT_DIRTY;
+	if (IS_ENABLED(CONFIG_HAVE_ARCH_USERFAULTFD_WP) &&
+	    IS_ENABLED(CONFIG_USERFAULTFD))
+		info->features |= VMINSPECT_FEATURE_UFFD_WP;
+	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		info->features |= VMINSPECT_FEATURE_THP;
+	if (IS_ENABLED(CONFIG_DEVICE_PRIVATE))
+		info->features |= VMINSPECT_FEATURE_DEVICE_PRIVATE;
+	strscpy(info->version, THIS_MODULE->version, sizeof(info->version));
+}
+
+static int chardev_info(struct file *file, void *arg)
+{
+	struct vminspect_info *info = arg;
+	u32 size = info->size;
+
+	vmi_chardev_info(info);
+	info->size = size;
+	info->hidden = vmi_target_hidden(file);
+	return 0;
+}
+
+/*
+ * The bind is made once and lasts as long as the open file: whoever has seen it
+ * may use it without a lock.
+ */
+static int chardev_bind(struct file *file, void *arg)
+{
+	struct vminspect_bind *bind = arg;
+	struct vmi_target *target;
+	struct file *pagemap;
+
+	if (bind->flags)
+		return -EINVAL;
+	pagemap = fget(bind->fd);
+	if (!pagemap)
+		return -EBADF;
+	target = vmi_target_bind(file, pagemap);
+	fput(pagemap);
+	if (IS_ERR(target))
+		return PTR_ERR(target);
+	bind->hidden = target->hidden;
+
+	if (cmpxchg(&file->private_data, NULL, target)) {
+		vmi_target_free(target);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static struct vmi_target *chardev_target(struct file *file)
+{
+	return smp_load_acquire(&file->private_data);
+}
+
+/*
+ * Copy out what was found: all but the last extent, which may still grow, unless
+ * @all. The only place where the caller's array is touched; no lock is held.
+ */
+static int scan_copy_out(struct vmi_scan *scan, struct vminspect_scan *request,
+			 bool all)
+{
+	struct vminspect_extent __user *to = u64_to_user_ptr(request->extents);
+	unsigned int nr = scan->nr;
+
+	if (nr && !all)
+		nr--;
+	if (copy_to_user(to + request->nr_filled, scan->extents,
+			 nr * sizeof(*to)))
+		return -EFAULT;
+	request->nr_filled += nr;
+	scan->nr -= nr;
+	if (scan->nr)
+		scan->extents[0] = scan->extents[nr];
+	return 0;
+}
+
+static int scan_run(struct vmi_scan *scan, struct vminspect_scan *request)
+{
+	unsigned long before;
+	bool done;
+	int ret;
+
+	request->nr_filled = 0;
+	do {
+		scan->max = min_t(u32, VMI_SCAN_EXTENTS,
+				  request->nr_extents - request->nr_filled);
+		before = scan->walk.next;
+		ret = vmi_scan_batch(scan);
+		if (ret)
+			return ret;
+		/*
+		 * A batch that did not get ahead was refused its first run: the
+		 * caller's array is full, since our own had room. And as one
+		 * batch at least is done, a signal may have its way now.
+		 */
+		done = scan->walk.next == before ||
+		       scan->walk.next == request->end || signal_pending(current);
+		ret = scan_copy_out(scan, request, done);
+		if (ret)
+			return ret;
+		cond_resched();
+	} while (!done);
+	request->resume = scan->walk.next;
+	return 0;
+}
+
+static int chardev_scan(struct file *file, void *arg)
+{
+	struct vmi_target *target = chardev_target(file);
+	struct vminspect_scan *request = arg;
+	struct vmi_scan scan;
+	int ret;
+
+	if (!target)
+		return -ENXIO;
+	if (!request->nr_extents ||
+	    request->extent_size != sizeof(struct vminspect_extent))
+		return -EINVAL;
+	ret = vmi_scan_init(&scan, target, request);
+	if (ret)
+		return ret;
+	request->hidden = target->hidden;
+	ret = scan_run(&scan, request);
+	vmi_scan_exit(&scan);
+	return ret;
+}
+
+struct translate_batch {
+	u64 addresses[TRANSLATE_BATCH];
+	struct vminspect_entry entries[TRANSLATE_BATCH];
+};
+
+/* How many of the first @nr addresses can be addresses of a process? */
+static unsigned int translate_valid(const u64 *addresses, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr && addresses[i] < TASK_SIZE_MAX; i++)
+		;
+	return i;
+}
+
+/* Return: how many of at most @nr addresses were done, at least 1 */
+static int translate_batch(struct vmi_target *target, struct translate_batch *batch,
+			   const struct vminspect_translate *request,
+			   unsigned int nr)
+{
+	const u64 __user *from = u64_to_user_ptr(request->addresses);
+	struct vminspect_entry __user *to = u64_to_user_ptr(request->entries);
+	int done;
+
+	if (copy_from_user(batch->addresses, from + request->nr_done,
+			   nr * sizeof(*from)))
+		return -EFAULT;
+	nr = translate_valid(batch->addresses, nr);
+	if (!nr)
+		return -EINVAL;
+	done = vmi_scan_translate(target, batch->addresses, batch->entries, nr,
+				  request->return_mask);
+	if (done < 0)
+		return done;
+	if (copy_to_user(to + request->nr_done, batch->entries,
+			 done * sizeof(*to)))
+		return -EFAULT;
+	return done;
+}
+
+static int translate_run(struct vmi_target *target, struct translate_batch *batch,
+			 struct vminspect_translate *request)
+{
+	int done;
+
+	request->nr_done = 0;
+	do {
+		done = translate_batch(target, batch, request,
+				       min(TRANSLATE_BATCH,
+					   request->nr - request->nr_done));
+		/* A bad address ends it; told if nothing stands before it. */
+		if (done == -EINVAL && request->nr_done)
+			return 0;
+		if (done < 0)
+			return done;
+		request->nr_done += done;
+		cond_resched();
+	} while (request->nr_done < request->nr && !signal_pending(current));
+	return 0;
+}
+
+static int chardev_translate(struct file *file, void *arg)
+{
+	struct vmi_target *target = chardev_target(file);
+	struct vminspect_translate *request = arg;
+	struct translate_batch *batch;
+	int ret;
+
+	if (!target)
+		return -ENXIO;
+	if (request->flags || !request->nr ||
+	    request->entry_size != sizeof(struct vminspect_entry) ||
+	    !vmi_scan_returned_valid(request->return_mask))
+		return -EINVAL;
+	batch = kmalloc(sizeof(*batch), GFP_KERNEL_ACCOUNT);
+	if (!batch)
+		return -ENOMEM;
+	request->hidden = target->hidden;
+	ret = translate_run(target, batch, request);
+	kfree(batch);
+	return ret;
+}
+
+static int chardev_walk(struct file *file, void *arg)
+{
+	struct vmi_target *target = chardev_target(file);
+	struct vminspect_walk *walk = arg;
+
+	if (!target)
+		return -ENXIO;
+	if (walk->flags || walk->va >= TASK_SIZE_MAX ||
+	    !vmi_scan_returned_valid(walk->return_mask))
+		return -EINVAL;
+	memset(walk->levels, 0, sizeof(walk->levels));
+	return vmi_scan_walk(target, walk);
+}
+
+/*
+ * @first_size is the size of a structure's first version, which ended with the
+ * member named below: a shorter one has never been. @size is today's.
+ */
+struct command {
+	unsigned int cmd;
+	size_t first_size;
+	size_t size;
+	int (*run)(struct file *file, void *arg);
+};
+
+#define COMMAND(_cmd, _struct, _last, _run) {				\
+	.cmd = _cmd,							\
+	.first_size = offsetofend(struct _struct, _last),		\
+	.size = sizeof(struct _struct),					\
+	.run = _run,							\
+}
+
+static const struct command commands[] = {
+	COMMAND(VMINSPECT_IOC_INFO, vminspect_info, version, chardev_info),
+	COMMAND(VMINSPECT_IOC_BIND, vminspect_bind, hidden, chardev_bind),
+	COMMAND(VMINSPECT_IOC_SCAN, vminspect_scan, split_mask, chardev_scan),
+	COMMAND(VMINSPECT_IOC_TRANSLATE, vminspect_translate, return_mask,
+		chardev_translate),
+	COMMAND(VMINSPECT_IOC_WALK, vminspect_walk, levels, chardev_walk),
+};
+
+static const struct command *chardev_command(unsigned int cmd)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].cmd == cmd)
+			return &commands[i];
+	return NULL;
+}
+
+static long chardev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	const struct command *command = chardev_command(cmd);
+	void __user *user = (void __user *)arg;
+	union {
+		struct vminspect_info info;
+		struct vminspect_bind bind;
+		struct vminspect_scan scan;
+		struct vminspect_translate translate;
+		struct vminspect_walk walk;
+	} argument;
+	u32 size;
+	int ret;
+
+	if (!command)
+		return -ENOTTY;
+	if (get_user(size, (u32 __user *)user))
+		return -EFAULT;
+	if (size < command->first_size)
+		return -EINVAL;
+	ret = copy_struct_from_user(&argument, command->size, user, size);
+	if (ret)
+		return ret;
+	ret = command->run(file, &argument);
+	if (ret)
+		return ret;
+	/* The size may have been changed meanwhile by another thread: not ours. */
+	if (copy_to_user(user, &argument, min_t(size_t, size, command->size)))
+		return -EFAULT;
+	return 0;
+}
+
+/* misc_open() leaves the miscdevice in private_data; here it is the bind. */
+static int chardev_open(struct inode *inode, struct file *file)
+{
+	file->private_data = NULL;
+	return nonseekable_open(inode, file);
+}
+
+/* The last reference to the file is gone: nobody is in an ioctl any more. */
+static int chardev_release(struct inode *inode, struct file *file)
+{
+	vmi_target_free(file->private_data);
+	return 0;
+}
+
+static const struct file_operations chardev_fops = {
+	.owner = THIS_MODULE,
+	.open = chardev_open,
+	.release = chardev_release,
+	.unlocked_ioctl = chardev_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice chardev = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "vminspect",
+	.fops = &chardev_fops,
+};
+
+/**
+ * vmi_chardev_init() - make /dev/vminspect
+ * @mode: its permissions, as chmod(1) takes them
+ *
+ * Return: 0, or the error of misc_register()
+ */
+int vmi_chardev_init(unsigned int mode)
+{
+	chardev.mode = mode;
+	return misc_register(&chardev);
+}
+
+/**
+ * vmi_chardev_exit() - take it away; nobody has it open
+ */
+void vmi_chardev_exit(void)
+{
+	misc_deregister(&chardev);
+}

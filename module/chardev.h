@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef VMI_CHARDEV_H
+#define VMI_CHARDEV_H
+
+#include <uapi/vminspect.h>
+
+int vmi_chardev_init(unsigned int mode);
+void vmi_chardev_exit(void);
+void vmi_chardev_info(struct vminspect_info *info);
+
+#endif /* VMI_CHARDEV_H */

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Load and unload, nothing else.
+ */
+#include <linux/module.h>
+
+#include "chardev.h"
+#include "debugfs.h"
+#include "target.h"
+
+static uint mode = 0600;
+module_param(mode, uint, 0444);
+MODULE_PARM_DESC(mode, "permissions of /dev/vminspect, default 0600");
+
+static int __init vmi_init(void)
+{
+	int ret;
+
+	if (mode & ~0777) {
+		pr_err("vminspect: mode=0%o is no file mode: use 0600 to 0666\n", mode);
+		return -EINVAL;
+	}
+	ret = vmi_target_init();
+	if (ret) {
+		pr_err("vminspect: can't open /proc/self/pagemap (%d): mount /proc first\n",
+		       ret);
+		return ret;
+	}
+	vmi_debugfs_init();
+	ret = vmi_chardev_init(mode);
+	if (ret)
+		vmi_debugfs_exit();
+	return ret;
+}
+
+static void __exit vmi_exit(void)
+{
+	vmi_chardev_exit();
+	vmi_debugfs_exit();
+}
+
+module_init(vmi_init);
+module_exit(vmi_exit);
+
+MODULE_DESCRIPTION("shows what stands behind virtual addresses");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Views of the walk: extents with filters, many addresses at once, all levels of
+ * one. What the opener may not see is taken out here, before anything is merged,
+ * so that no view can forget it.
+ */
+#include <linux/err.h>
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
+#include <linux/slab.h>
+
+#include "scan.h"
+
+#define RETURN_MASK	(VMINSPECT_PAGE_FLAGS | VMINSPECT_RETURN_FRAME |	\
+			 VMINSPECT_RETURN_NODE)
+#define CATEGORY_MASK	(VMINSPECT_PAGE_FLAGS | VMINSPECT_CAT_STATES)
+
+/* Does anything that is asked for need the page behind the entry? */
+static bool scan_needs_page(u64 mask)
+{
+	return mask & (VMINSPECT_PAGE_FROM_PAGE | VMINSPECT_RETURN_NODE);
+}
+
+/**
+ * vmi_scan_returned_valid() - is this a return mask?
+ * @returned: the mask
+ */
+bool vmi_scan_returned_valid(u64 returned)
+{
+	return !(returned & ~RETURN_MASK);
+}
+
+static bool scan_selects(const struct vmi_scan *scan, const struct vmi_entry *entry)
+{
+	u64 categories = entry->flags | VMINSPECT_CAT(entry->state);
+
+	categories ^= scan->inverted;
+	if ((categories & scan->all_of) != scan->all_of)
+		return false;
+	return !scan->any_of || (categories & scan->any_of);
+}
+
+/* The entry as an extent, without what is not asked for or may not be seen. */
+static void scan_fill(const struct vmi_scan *scan, const struct vmi_run *run,
+		      struct vminspect_extent *extent)
+{
+	*extent = (struct vminspect_extent){
+		.start = run->va,
+		.end = run->end,
+		.flags = run->entry.flags & scan->returned,
+		.state = run->entry.state,
+		.page_shift = run->entry.shift,
+		.node = -1,
+	};
+	if (scan->frames) {
+		extent->frame = run->entry.frame;
+		extent->swap_type = run->entry.swap_type;
+	}
+	if (scan->returned & VMINSPECT_RETURN_NODE)
+		extent->node = run->entry.node;
+}
+
+static u64 extent_pages(const struct vminspect_extent *extent)
+{
+	return (extent->end - extent->start) >> PAGE_SHIFT;
+}
+
+/* Do the frames of @next go on where those of @prev stop? */
+static bool scan_frames_follow(const struct vminspect_extent *prev,
+			       const struct vminspect_extent *next)
+{
+	switch (prev->state) {
+	case VMINSPECT_STATE_PRESENT:
+	case VMINSPECT_STATE_SWAPPED:
+	case VMINSPECT_STATE_MIGRATING:
+	case VMINSPECT_STATE_POISONED:
+	case VMINSPECT_STATE_DEVICE:
+		return prev->frame + extent_pages(prev) == next->frame &&
+		       prev->swap_type == next->swap_type;
+	case VMINSPECT_STATE_UNKNOWN:
+		return false;	/* each is shown raw */
+	default:
+		return true;
+	}
+}
+
+/* Zero pages follow one another if they are the same page. */
+static bool scan_zeroes_follow(const struct vminspect_extent *prev,
+			       const struct vminspect_extent *next)
+{
+	u64 inside = (1ULL << (prev->page_shift - PAGE_SHIFT)) - 1;
+
+	return (prev->frame & ~inside) == (next->frame & ~inside);
+}
+
+static bool scan_alike(const struct vmi_scan *scan,
+		       const struct vminspect_extent *prev,
+		       const struct vminspect_extent *next, bool zero)
+{
+	if (prev->end != next->start || prev->state != next->state ||
+	    prev->page_shift != next->page_shift || prev->node != next->node ||
+	    ((prev->flags ^ next->flags) & scan->split))
+		return false;
+	if (scan->each_page && prev->state != VMINSPECT_STATE_NONE &&
+	    prev->state != VMINSPECT_STATE_UNMAPPED)
+		return false;
+	if (!scan->frames)
+		return true;
+	if (zero != scan->zero)
+		return false;
+	return zero ? scan_zeroes_follow(prev, next) :
+		      scan_frames_follow(prev, next);
+}
+
+static void scan_merge(struct vminspect_extent *into,
+		       const struct vminspect_extent *next)
+{
+	u32 all = into->flags & next->flags;
+
+	into->mixed |= (into->flags | next->flags) & ~all;
+	into->flags = all;
+	into->end = next->end;
+}
+
+/* Returns false, and takes nothing, if there is no room. */
+static bool scan_add(struct vmi_scan *scan, const struct vminspect_extent *extent,
+		     bool zero)
+{
+	struct vminspect_extent *next = &scan->extents[scan->nr];
+
+	if (scan->nr && scan_alike(scan, next - 1, extent, zero)) {
+		scan_merge(next - 1, extent);
+		return true;
+	}
+	if (scan->nr == scan->max)
+		return false;
+	*next = *extent;
+	scan->nr++;
+	scan->zero = zero;
+	return true;
+}
+
+/* With an extent for each page a run is taken apart, until there is no room. */
+static unsigned long scan_add_pages(struct vmi_scan *scan,
+				    struct vminspect_extent *extent, bool zero)
+{
+	unsigned long size = 1UL << extent->page_shift;
+	unsigned long end = extent->end;
+
+	while (extent->start < end) {
+		extent->end = min(end, ALIGN_DOWN(extent->start, size) + size);
+		if (!scan_add(scan, extent, zero))
+			break;
+		if (scan->frames && !zero)
+			extent->frame += extent_pages(extent);
+		extent->start = extent->end;
+	}
+	return extent->start;
+}
+
+static unsigned long scan_take(struct vmi_walk *walk, struct vmi_run *run)
+{
+	struct vmi_scan *scan = container_of(walk, struct vmi_scan, walk);
+	bool zero = run->entry.flags & VMINSPECT_PAGE_ZERO;
+	struct vminspect_extent extent;
+
+	if (!scan_selects(scan, &run->entry))
+		return run->end;
+	scan_fill(scan, run, &extent);
+	if (scan->each_page && extent.state != VMINSPECT_STATE_NONE &&
+	    extent.state != VMINSPECT_STATE_UNMAPPED)
+		return scan_add_pages(scan, &extent, zero);
+	return scan_add(scan, &extent, zero) ? run->end : run->va;
+}
+
+static bool scan_range_valid(u64 start, u64 end)
+{
+	return start < end && end <= TASK_SIZE_MAX && PAGE_ALIGNED(start) &&
+	       PAGE_ALIGNED(end);
+}
+
+/**
+ * vmi_scan_init() - begin a scan
+ * @scan: the scan
+ * @target: what to scan; must outlive it
+ * @request: what is asked for
+ *
+ * Return: 0, then vmi_scan_exit() has to follow, or EINVAL or ENOMEM as struct
+ * vminspect_scan says.
+ */
+int vmi_scan_init(struct vmi_scan *scan, struct vmi_target *target,
+		  const struct vminspect_scan *request)
+{
+	u64 categories = request->category_inverted | request->category_mask |
+			 request->category_anyof_mask;
+
+	if (request->flags & ~VMINSPECT_SCAN_PAGES)
+		return -EINVAL;
+	if (!scan_range_valid(request->start, request->end))
+		return -EINVAL;
+	if ((categories & ~CATEGORY_MASK) ||
+	    !vmi_scan_returned_valid(request->return_mask) ||
+	    (request->split_mask & ~(request->return_mask & VMINSPECT_PAGE_FLAGS)))
+		return -EINVAL;
+
+	*scan = (struct vmi_scan){
+		.walk = {
+			.mm = target->mm,
+			.next = request->start,
+			.end = request->end,
+			.pages = scan_needs_page(categories | request->return_mask),
+			.take = scan_take,
+		},
+		.target = target,
+		.inverted = request->category_inverted,
+		.all_of = request->category_mask,
+		.any_of = request->category_anyof_mask,
+		.returned = request->return_mask,
+		.split = request->split_mask,
+		.frames = (request->return_mask & VMINSPECT_RETURN_FRAME) &&
+			  !target->hidden,
+		.each_page = request->flags & VMINSPECT_SCAN_PAGES,
+		.max = VMI_SCAN_EXTENTS,
+	};
+	scan->extents = kmalloc_array(VMI_SCAN_EXTENTS, sizeof(*scan->extents),
+				      GFP_KERNEL_ACCOUNT);
+	return scan->extents ? 0 : -ENOMEM;
+}
+
+/**
+ * vmi_scan_exit() - undo vmi_scan_init()
+ * @scan: the scan
+ */
+void vmi_scan_exit(struct vmi_scan *scan)
+{
+	kfree(scan->extents);
+}
+
+/**
+ * vmi_scan_batch() - scan on, under one hold of the target's lock
+ * @scan: the scan; if it has no room left, nothing is added. What has been
+ *	collected may be taken out before the next batch, all of it, or all
+ *	but the last one, to let that grow.
+ *
+ * Return: 0, or as vmi_target_lock()
+ */
+int vmi_scan_batch(struct vmi_scan *scan)
+{
+	int ret = vmi_target_lock(scan->target);
+
+	if (ret)
+		return ret;
+	vmi_walk_range(&scan->walk);
+	vmi_target_unlock(scan->target);
+	return 0;
+}
+
+/* A walk over one page gives one run. */
+static unsigned long lookup_take(struct vmi_walk *walk, struct vmi_run *run)
+{
+	struct vmi_lookup *lookup = container_of(walk, struct vmi_lookup, walk);
+	struct vmi_entry *entry = &run->entry;
+
+	*lookup->entry = (struct vminspect_entry){
+		.flags = entry->flags & lookup->returned,
+		.state = entry->state,
+		.page_shift = entry->shift,
+		.node = -1,
+	};
+	if ((lookup->returned & VMINSPECT_RETURN_FRAME) && !lookup->target->hidden) {
+		lookup->entry->frame = entry->frame;
+		lookup->entry->swap_type = entry->swap_type;
+	}
+	if (lookup->returned & VMINSPECT_RETURN_NODE)
+		lookup->entry->node = entry->node;
+	return run->end;
+}
+
+static void lookup_one(struct vmi_lookup *lookup, u64 va)
+{
+	lookup->walk.next = ALIGN_DOWN(va, PAGE_SIZE);
+	lookup->walk.end = lookup->walk.next + PAGE_SIZE;
+	vmi_walk_range(&lookup->walk);
+}
+
+static void lookup_init(struct vmi_lookup *lookup, struct vmi_target *target,
+			u64 returned)
+{
+	*lookup = (struct vmi_lookup){
+		.walk = {
+			.mm = target->mm,
+			.pages = scan_needs_page(returned),
+			.take = lookup_take,
+		},
+		.target = target,
+		.returned = returned,
+	};
+}
+
+/**
+ * vmi_scan_translate() - what stands behind some addresses
+ * @target: where they belong
+ * @addresses: the addresses, below TASK_SIZE_MAX
+ * @entries: out: one for each
+ * @nr: how many, few enough for one hold of the lock; at least 1
+ * @returned: flags to be returned, and VMINSPECT_RETURN_*
+ *
+ * Return: how many were done, at least 1: fewer than @nr if somebody waits for
+ * the lock; or as vmi_target_lock()
+ */
+int vmi_scan_translate(struct vmi_target *target, const u64 *addresses,
+		       struct vminspect_entry *entries, unsigned int nr,
+		       u64 returned)
+{
+	struct vmi_lookup lookup;
+	unsigned int i = 0;
+	int ret;
+
+	lookup_init(&lookup, target, returned);
+	ret = vmi_target_lock(target);
+	if (ret)
+		return ret;
+	do {
+		lookup.entry = &entries[i];
+		lookup_one(&lookup, addresses[i]);
+		i++;
+	} while (i < nr && !mmap_lock_is_contended(target->mm));
+	vmi_target_unlock(target);
+	return i;
+}
+
+static void walk_fill_level(const struct vmi_trail *trail, unsigned int level,
+			    bool hidden, struct vminspect_walk_level *out)
+{
+	u64 raw = trail->raw[level - 1];
+	unsigned int shift = PAGE_SHIFT + 9 * (level - 1);
+
+	*out = (struct vminspect_walk_level){
+		.index = (trail->pa[level - 1] % PAGE_SIZE) / sizeof(u64),
+		.level = level,
+		.leaf = level == trail->lowest,
+	};
+	if (!hidden) {
+		out->entry_pa = trail->pa[level - 1];
+		out->raw = raw;
+	}
+	if (vmi_entry_present(raw, shift)) {
+		out->flags = vmi_entry_hardware_flags(raw);
+		out->flags |= VMINSPECT_ENTRY_PRESENT;
+		if (level > 1 && (raw & _PAGE_PSE))
+			out->flags |= VMINSPECT_PAGE_HUGE;
+	}
+}
+
+/**
+ * vmi_scan_walk() - one translation with all its levels
+ * @target: where the address belongs
+ * @walk: in and out: as VMINSPECT_IOC_WALK has it, checked already
+ *
+ * Return: 0, or as vmi_target_lock()
+ */
+int vmi_scan_walk(struct vmi_target *target, struct vminspect_walk *walk)
+{
+	struct vmi_trail trail = { .lowest = 0 };
+	struct vmi_lookup lookup;
+	unsigned int level;
+	int ret;
+
+	lookup_init(&lookup, target, walk->return_mask | VMINSPECT_RETURN_FRAME);
+	lookup.walk.trail = &trail;
+	lookup.entry = &walk->entry;
+	ret = vmi_target_lock(target);
+	if (ret)
+		return ret;
+	lookup_one(&lookup, walk->va);
+	vmi_target_unlock(target);
+
+	walk->hidden = target->hidden;
+	walk->root = target->hidden ? 0 : __pa(target->mm->pgd);
+	walk->nr_levels = 0;
+	if (!trail.lowest)
+		return 0;
+	for (level = VMINSPECT_MAX_LEVELS; level >= trail.lowest; level--) {
+		if (level == 4 && !pgtable_l5_enabled())
+			continue;
+		walk_fill_level(&trail, level, target->hidden,
+				&walk->levels[walk->nr_levels++]);
+	}
+	return 0;
+}

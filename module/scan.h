@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef VMI_SCAN_H
+#define VMI_SCAN_H
+
+#include <uapi/vminspect.h>
+
+#include "target.h"
+#include "walk.h"
+
+/* Extents collected in one batch: two pages of them. */
+#define VMI_SCAN_EXTENTS	(2 * PAGE_SIZE / sizeof(struct vminspect_extent))
+
+/**
+ * struct vmi_scan - a scan of a target, batch by batch
+ * @walk: the walk below it
+ * @target: what is scanned
+ * @inverted: as in struct vminspect_scan, all four
+ * @all_of: category_mask
+ * @any_of: category_anyof_mask
+ * @returned: return_mask
+ * @split: split_mask
+ * @frames: are frames asked for and not hidden?
+ * @each_page: an extent for each page?
+ * @zero: is the last extent of zero pages?
+ * @extents: those found so far; the last one may still grow
+ * @nr: how many
+ * @max: how many may be collected, at most VMI_SCAN_EXTENTS
+ */
+struct vmi_scan {
+	struct vmi_walk walk;
+	struct vmi_target *target;
+	u64 inverted;
+	u64 all_of;
+	u64 any_of;
+	u64 returned;
+	u32 split;
+	bool frames;
+	bool each_page;
+	bool zero;
+	struct vminspect_extent *extents;
+	unsigned int nr;
+	unsigned int max;
+};
+
+/**
+ * struct vmi_lookup - the outcome of one address
+ * @walk: the walk below it
+ * @target: where the address belongs
+ * @returned: return_mask
+ * @entry: out: what stands there
+ */
+struct vmi_lookup {
+	struct vmi_walk walk;
+	struct vmi_target *target;
+	u64 returned;
+	struct vminspect_entry *entry;
+};
+
+int vmi_scan_init(struct vmi_scan *scan, struct vmi_target *target,
+		  const struct vminspect_scan *request);
+void vmi_scan_exit(struct vmi_scan *scan);
+int vmi_scan_batch(struct vmi_scan *scan);
+bool vmi_scan_returned_valid(u64 returned);
+int vmi_scan_translate(struct vmi_target *target, const u64 *addresses,
+		       struct vminspect_entry *entries, unsigned int nr,
+		       u64 returned);
+int vmi_scan_walk(struct vmi_target *target, struct vminspect_walk *walk);
+
+#endif /* VMI_SCAN_H */

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A bound address space: from a descriptor to its mm, and what its opener may
+ * see.
+ *
+ * Whether a process may be inspected is decided by the kernel, when it opens
+ * /proc/PID/pagemap: PTRACE_MODE_READ with the credentials of the opener, Yama
+ * and other LSMs included (proc_mem_open() in fs/proc/base.c). Such a file
+ * carries the mm, and that it is such a file is told by its operations.
+ */
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/mmap_lock.h>
+#include <linux/sched/mm.h>
+#include <linux/security.h>
+#include <linux/slab.h>
+#include <linux/user_namespace.h>
+#include <uapi/vminspect.h>
+
+#include "target.h"
+
+static const struct file_operations *pagemap_fops;
+
+/**
+ * vmi_target_init() - learn what a pagemap file looks like
+ *
+ * Return: 0, or the error of opening one's own pagemap, ENOENT above all: /proc
+ * is not mounted where modprobe runs.
+ */
+int vmi_target_init(void)
+{
+	struct file *file = filp_open("/proc/self/pagemap", O_RDONLY, 0);
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	pagemap_fops = file->f_op;	/* built in: stays */
+	fput(file);
+	return 0;
+}
+
+/**
+ * vmi_target_hidden() - what is hidden from the opener of a file
+ * @file: the file
+ *
+ * It is the opener who counts, as pagemap itself has it: a descriptor passed to
+ * somebody else shows what it did before. Lockdown for confidentiality keeps
+ * root from reading the kernel's memory, and page tables are that.
+ *
+ * Return: mask of VMINSPECT_HIDDEN_*
+ */
+u32 vmi_target_hidden(struct file *file)
+{
+	u32 hidden = 0;
+
+	if (!file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN))
+		hidden |= VMINSPECT_HIDDEN_CAPABILITY;
+	else if (security_locked_down(LOCKDOWN_KCORE))
+		hidden |= VMINSPECT_HIDDEN_LOCKDOWN;
+	return hidden;
+}
+
+/**
+ * vmi_target_bind() - make a target of an open pagemap
+ * @opened: the file through which will be looked
+ * @pagemap: the file that names the address space; not needed afterwards
+ *
+ * Return: the target, for vmi_target_free(), or EINVAL: not a pagemap, ESRCH:
+ * nobody runs there, ENOMEM.
+ */
+struct vmi_target *vmi_target_bind(struct file *opened, struct file *pagemap)
+{
+	struct vmi_target *target;
+	struct mm_struct *mm;
+
+	if (pagemap->f_op != pagemap_fops)
+		return ERR_PTR(-EINVAL);
+	mm = pagemap->private_data;	/* NULL: that of a kernel thread */
+	if (!mm || !mmget_not_zero(mm))
+		return ERR_PTR(-ESRCH);
+
+	target = kzalloc(sizeof(*target), GFP_KERNEL_ACCOUNT);
+	if (target) {
+		mmgrab(mm);
+		target->mm = mm;
+		target->hidden = vmi_target_hidden(opened) |
+				 vmi_target_hidden(pagemap);
+	}
+	mmput(mm);
+	return target ?: ERR_PTR(-ENOMEM);
+}
+
+/**
+ * vmi_target_open() - make a target of a pid, as the opener of a file
+ * @opened: the file; its opener's credentials have to suffice for the target
+ * @pid: the name of a directory in /proc, already checked to be no path
+ *
+ * The name is looked up where the caller is: its mount and pid namespace.
+ *
+ * Return: as vmi_target_bind(), or the error of opening the target's pagemap.
+ */
+struct vmi_target *vmi_target_open(struct file *opened, const char *pid)
+{
+	struct vmi_target *target;
+	const struct cred *caller;
+	struct file *pagemap;
+	char *path;
+
+	path = kasprintf(GFP_KERNEL_ACCOUNT, "/proc/%s/pagemap", pid);
+	if (!path)
+		return ERR_PTR(-ENOMEM);
+	caller = override_creds(opened->f_cred);
+	pagemap = filp_open(path, O_RDONLY, 0);
+	revert_creds(caller);
+	kfree(path);
+	if (IS_ERR(pagemap))
+		return ERR_CAST(pagemap);
+
+	target = vmi_target_bind(opened, pagemap);
+	fput(pagemap);
+	return target;
+}
+
+/**
+ * vmi_target_free() - let go of an address space
+ * @target: the target, or NULL
+ */
+void vmi_target_free(struct vmi_target *target)
+{
+	if (!target)
+		return;
+	mmdrop(target->mm);
+	kfree(target);
+}
+
+/**
+ * vmi_target_lock() - keep an address space from changing, for a moment
+ * @target: the target
+ *
+ * The mm and its lock are held between here and vmi_target_unlock() and nowhere
+ * else: for one bounded batch, and never while user memory is touched.
+ *
+ * Return: 0, or ESRCH: nobody runs there any more, EINTR: a fatal signal came
+ */
+int vmi_target_lock(struct vmi_target *target)
+{
+	int ret;
+
+	/*
+	 * Once mm_users is zero it stays so, and the mappings and tables may go
+	 * at any time: exit_mmap(). The mm itself is kept by our mm_count.
+	 */
+	if (!mmget_not_zero(target->mm))
+		return -ESRCH;
+	ret = mmap_read_lock_killable(target->mm);
+	if (ret)
+		mmput(target->mm);
+	return ret;
+}
+
+/**
+ * vmi_target_unlock() - undo vmi_target_lock()
+ * @target: the target
+ *
+ * Context: process context, no lock held: if the target has exited meanwhile,
+ * this takes its memory apart.
+ */
+void vmi_target_unlock(struct vmi_target *target)
+{
+	mmap_read_unlock(target->mm);
+	mmput(target->mm);
+}

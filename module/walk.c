@@ -1,0 +1,587 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The page-table walk: reads tables, level by level, in bounded batches.
+ *
+ * What keeps the tables in place, on every path that could free them:
+ *
+ * - The mmap lock is held for reading and only addresses inside a mapping are
+ *   walked. exit, munmap and mremap need the lock for writing before they
+ *   free a table of a mapping that is still in the tree. munmap goes on with
+ *   the lock downgraded, but only for mappings that it took out of the tree
+ *   before: outside mappings nothing is walked. This holds the upper tables, down
+ *   to those of PMDs.
+ * - A table of PTEs may also go while mappings stay: collapse of file and shared
+ *   memory (since 6.6 without the mmap lock) and reclaim of empty tables by
+ *   MADV_DONTNEED (since 6.14). Both free by RCU: it is read in one RCU section
+ *   that begins before the entry leading to it is read.
+ * - hugetlb shares tables of PMDs between processes. Truncation unshares them
+ *   under the write side of i_mmap_rwsem, without the mmap lock of each
+ *   process: its read side is held over such a mapping.
+ *
+ * An entry is read once and all that is said of it follows from that value.
+ * Entries change under a walk that takes no table lock; each is one that stood
+ * there at some moment. Only where the page behind an entry is looked at
+ * is the lock of its table taken, since the entry's reference is what keeps the
+ * page from being freed.
+ *
+ * Nothing is written: no accessed bit, no reference, no fault.
+ */
+#include <linux/dax.h>
+#include <linux/fs.h>
+#include <linux/hugetlb.h>
+#include <linux/memory_hotplug.h>
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
+#include <linux/pgtable.h>
+#include <linux/shmem_fs.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+#include <linux/xarray.h>
+
+#include "compat.h"
+#include "walk.h"
+
+enum { LEVEL_PTE = 1, LEVEL_PMD, LEVEL_PUD, LEVEL_P4D, LEVEL_PGD };
+
+/* Tables lie in the direct map, hence __pa(). */
+static void walk_note(struct vmi_walk *walk, unsigned int level, void *entry,
+		      u64 raw)
+{
+	struct vmi_trail *trail = walk->trail;
+
+	if (likely(!trail))
+		return;
+	trail->pa[level - 1] = __pa(entry);
+	trail->raw[level - 1] = raw;
+	trail->lowest = level;
+}
+
+static bool walk_take(struct vmi_walk *walk, struct vmi_run *run)
+{
+	walk->next = walk->take(walk, run);
+	return walk->next == run->end;
+}
+
+/* Report the empty entries from the cursor up to @va, which were passed over. */
+static bool walk_take_none(struct vmi_walk *walk, unsigned long va)
+{
+	struct vmi_run run = { .va = walk->next, .end = va };
+
+	if (walk->next >= va)
+		return true;
+	vmi_entry_decode(0, PAGE_SHIFT, walk->vma->vm_flags, &run.entry);
+	return walk_take(walk, &run);
+}
+
+/* One slot of shared memory, or 2^order, found at @index of the page cache. */
+static bool walk_take_slot(struct vmi_walk *walk, swp_entry_t slot,
+			   unsigned long va, unsigned long end)
+{
+	struct vmi_run run = { .va = va, .end = end };
+
+	if (!walk_take_none(walk, va))
+		return false;
+	vmi_entry_decode(pte_val(swp_entry_to_pte(slot)), PAGE_SHIFT,
+			 walk->vma->vm_flags, &run.entry);
+	run.entry.raw = 0;
+	run.entry.flags |= VMINSPECT_PAGE_SHMEM;
+	return walk_take(walk, &run);
+}
+
+/* linear_page_index() drags in hugetlb's, which is not exported. */
+static pgoff_t walk_index(const struct vm_area_struct *vma, unsigned long va)
+{
+	return vma->vm_pgoff + ((va - vma->vm_start) >> PAGE_SHIFT);
+}
+
+static unsigned long walk_va(const struct vm_area_struct *vma, pgoff_t index)
+{
+	return vma->vm_start + ((index - vma->vm_pgoff) << PAGE_SHIFT);
+}
+
+/*
+ * However little of the budget is left, so many entries of the page cache may be
+ * passed over: without that a batch whose budget went on empty page-table
+ * entries would end where it began.
+ */
+#define WALK_MIN_SLOTS		512L
+
+/*
+ * The same in a mapping of shared memory: a page that is out leaves its
+ * page-table entry empty, and the slot in the page cache, as a value
+ * (shmem_writepage() in mm/shmem.c). What is read there is a value, never
+ * followed; RCU keeps the nodes of the tree (lib/xarray.c).
+ */
+static bool walk_take_none_shmem(struct vmi_walk *walk, unsigned long va)
+{
+	struct vm_area_struct *vma = walk->vma;
+	pgoff_t index = walk_index(vma, walk->next);
+	pgoff_t last = walk_index(vma, va - 1);
+	long limit = max(walk->budget, WALK_MIN_SLOTS);
+	XA_STATE(xas, &vma->vm_file->f_mapping->i_pages, index);
+	bool full = false;
+	void *value;
+
+	rcu_read_lock();
+	xas_for_each(&xas, value, last) {
+		pgoff_t first, nr;
+		swp_entry_t slot;
+
+		if (xas_retry(&xas, value))
+			continue;
+		walk->budget--;
+		if (limit-- <= 0) {
+			/* What lies before this one was passed over. */
+			va = walk_va(vma, max(xas.xa_index, index));
+			break;
+		}
+		if (!xa_is_value(value))
+			continue;
+
+		slot = radix_to_swp_entry(value);
+		nr = 1UL << vmi_compat_xas_get_order(&xas);
+		first = round_down(xas.xa_index, nr);
+		if (first < index) {
+			slot.val += index - first;
+			nr -= index - first;
+			first = index;
+		}
+		nr = min(nr, last - first + 1);
+		full = !walk_take_slot(walk, slot, walk_va(vma, first),
+				       walk_va(vma, first + nr));
+		if (full)
+			break;
+	}
+	rcu_read_unlock();
+
+	if (full)
+		return false;
+	return walk_take_none(walk, va) && walk->budget > 0;
+}
+
+/*
+ * All entries between the cursor and @va are empty. They are passed over and
+ * reported at once, from whatever levels they are.
+ */
+static bool walk_hole(struct vmi_walk *walk, unsigned long va)
+{
+	struct file *file = walk->vma->vm_file;
+
+	if (walk->next >= va)
+		return true;
+	if (file && shmem_mapping(file->f_mapping))
+		return walk_take_none_shmem(walk, va);
+	return walk_take_none(walk, va);
+}
+
+/*
+ * Between two entries, @va being the second one's address: may the batch go on?
+ * If not, what was passed over is reported, so that a batch always gets ahead.
+ */
+static bool walk_more(struct vmi_walk *walk, unsigned long va)
+{
+	if (likely(walk->budget > 0))
+		return true;
+	walk_hole(walk, va);
+	return false;
+}
+
+/* Report the entry for @va to @end, clipped to the cursor and the range. */
+static bool walk_leaf(struct vmi_walk *walk, unsigned long va, unsigned long end,
+		      struct vmi_entry *entry)
+{
+	struct vmi_run run;
+
+	if (!walk_hole(walk, va))
+		return false;
+	run.va = max(va, walk->next);
+	run.end = min(end, walk->vma_end);
+	run.entry = *entry;
+	if (entry->state != VMINSPECT_STATE_UNKNOWN &&
+	    entry->state != VMINSPECT_STATE_MARKER)
+		run.entry.frame += (run.va - va) >> PAGE_SHIFT;
+	return walk_take(walk, &run);
+}
+
+/*
+ * Only for entries read under the lock of their table. Special ones have no
+ * page to look at (vm_normal_page() in mm/memory.c), nor have frames that the
+ * kernel keeps no online struct page for.
+ */
+static void walk_add_page(struct vmi_walk *walk, struct vmi_entry *entry)
+{
+	struct page *page;
+
+	walk->budget -= VMI_WALK_PAGE_COST - 1;
+	if (entry->state != VMINSPECT_STATE_PRESENT ||
+	    (entry->flags & (VMINSPECT_PAGE_SPECIAL | VMINSPECT_PAGE_ZERO)))
+		return;
+	page = pfn_to_online_page(entry->frame);
+	if (page)
+		vmi_entry_add_page(entry, page);
+}
+
+/*
+ * May this huge entry be that of the huge zero page? It is mapped for reading in
+ * anonymous memory and DAX files, and what can't be written is never dirty.
+ */
+static bool walk_maybe_huge_zero(struct vmi_walk *walk, u64 raw)
+{
+	u32 flags = vmi_entry_hardware_flags(raw);
+
+	if (flags & (VMINSPECT_PAGE_WRITE | VMINSPECT_PAGE_DIRTY))
+		return false;
+	return vma_is_anonymous(walk->vma) || vma_is_dax(walk->vma);
+}
+
+/*
+ * Where the kernel maps the huge zero page every other page has an owner: in
+ * anonymous memory an anon_vma, in a DAX file its device (no online page).
+ */
+static bool walk_huge_zero(struct vmi_walk *walk, const struct vmi_entry *entry)
+{
+	struct page *page = pfn_to_online_page(entry->frame);
+
+	return entry->shift == PMD_SHIFT && page && !PageAnon(page) &&
+	       walk_maybe_huge_zero(walk, entry->raw);
+}
+
+/* The rule of huge_pte_lockptr(): only what a PMD stands for has a split lock. */
+static spinlock_t *walk_huge_lock(struct vmi_walk *walk, void *slot,
+				  unsigned int shift)
+{
+	if (shift == PMD_SHIFT)
+		return pmd_lockptr(walk->mm, slot);
+	return &walk->mm->page_table_lock;
+}
+
+/*
+ * An entry of an upper level that leads to no table. @slot is where it stands
+ * and @raw what was read there. Returns false to end the batch; *@again is set,
+ * and nothing reported, if it turned into something else before it was locked.
+ */
+static bool walk_huge(struct vmi_walk *walk, void *slot, u64 raw,
+		      unsigned int shift, unsigned long va, bool *again)
+{
+	unsigned long base = va & ~((1UL << shift) - 1);
+	spinlock_t *ptl = NULL;
+	struct vmi_entry entry;
+
+	if (vmi_entry_present(raw, shift) &&
+	    (walk->pages || walk_maybe_huge_zero(walk, raw))) {
+		ptl = walk_huge_lock(walk, slot, shift);
+		spin_lock(ptl);
+		if (READ_ONCE(*(u64 *)slot) != raw) {
+			spin_unlock(ptl);
+			*again = true;
+			return true;
+		}
+	}
+
+	vmi_entry_decode(raw, shift, walk->vma->vm_flags, &entry);
+	if (ptl) {
+		if (walk_huge_zero(walk, &entry))
+			entry.flags |= VMINSPECT_PAGE_ZERO;
+		if (walk->pages)
+			walk_add_page(walk, &entry);
+		spin_unlock(ptl);
+	}
+	return walk_leaf(walk, base, base + (1UL << shift), &entry);
+}
+
+/* A table entry with bits that no table has: shown raw, not followed. */
+static bool walk_bad(struct vmi_walk *walk, u64 raw, unsigned long va,
+		     unsigned long end)
+{
+	struct vmi_entry entry = {
+		.raw = raw, .frame = raw, .node = -1, .shift = PAGE_SHIFT,
+		.state = VMINSPECT_STATE_UNKNOWN,
+	};
+
+	return walk_leaf(walk, va, end, &entry);
+}
+
+/*
+ * What must be added to a PTE to get the next one of its run: the next frame, or
+ * the next slot, whose offset is stored inverted; 0 if it is no run. A frame can't
+ * carry into the bits above it: physical addresses end below 2^52. Special
+ * entries stay single, since one of them may be the zero page.
+ */
+static u64 walk_pte_step(const struct vmi_entry *entry)
+{
+	if (entry->state == VMINSPECT_STATE_SWAPPED)
+		return -(1ULL << SWP_OFFSET_FIRST_BIT);
+	if ((entry->raw & _PAGE_PRESENT) &&
+	    !(entry->flags & VMINSPECT_PAGE_SPECIAL))
+		return PAGE_SIZE;
+	return 0;
+}
+
+/* How many of the PTEs from @ptep on are one run with the first one? */
+static unsigned long walk_pte_run(pte_t *ptep, unsigned long max,
+				  const struct vmi_entry *first)
+{
+	u64 step = walk_pte_step(first);
+	u64 expected = first->raw;
+	unsigned long nr = 1;
+
+	if (!step)
+		return 1;
+	while (nr < max) {
+		expected += step;
+		if (pte_val(ptep_get_lockless(ptep + nr)) != expected)
+			break;
+		nr++;
+	}
+	return nr;
+}
+
+/*
+ * The PTEs for @va up to @end, all of one table, which @pmd leads to. The caller
+ * is in an RCU section that began before it read @pmd.
+ */
+static bool walk_pte_table(struct vmi_walk *walk, pmd_t pmd, unsigned long va,
+			   unsigned long end)
+{
+	pte_t *ptep = pte_offset_kernel(&pmd, va);
+	struct vmi_entry entry;
+	unsigned long nr;
+
+	for (; va < end; va += nr << PAGE_SHIFT, ptep += nr) {
+		u64 raw = pte_val(ptep_get_lockless(ptep));
+
+		nr = 1;
+		walk_note(walk, LEVEL_PTE, ptep, raw);
+		if (pte_none(__pte(raw)))
+			continue;
+
+		vmi_entry_decode(raw, PAGE_SHIFT, walk->vma->vm_flags, &entry);
+		if (walk->pages)
+			walk_add_page(walk, &entry);
+		else
+			nr = walk_pte_run(ptep, (end - va) >> PAGE_SHIFT, &entry);
+		if (!walk_leaf(walk, va, va + (nr << PAGE_SHIFT), &entry))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The same with the table locked: its entries stand still, and with them the
+ * references to their pages. If the table was taken away before its lock was
+ * had, *@again is set.
+ */
+static bool walk_pte_table_locked(struct vmi_walk *walk, pmd_t *pmdp, pmd_t pmd,
+				  unsigned long va, unsigned long end, bool *again)
+{
+	/* The lock lies in, or is freed with, the table's page: RCU keeps it. */
+	spinlock_t *ptl = pte_lockptr(walk->mm, &pmd);
+	bool more = true;
+
+	spin_lock(ptl);
+	if (pmd_val(vmi_compat_pmdp_get_lockless(pmdp)) == pmd_val(pmd))
+		more = walk_pte_table(walk, pmd, va, end);
+	else
+		*again = true;
+	spin_unlock(ptl);
+	return more;
+}
+
+/* What the PMD for @va leads to: a table of PTEs, or a huge page, or nothing. */
+static bool walk_pmd(struct vmi_walk *walk, pmd_t *pmdp, unsigned long va,
+		     unsigned long end)
+{
+	bool more, again;
+	pmd_t pmd;
+
+	do {
+		again = false;
+		rcu_read_lock();
+		pmd = vmi_compat_pmdp_get_lockless(pmdp);
+		walk_note(walk, LEVEL_PMD, pmdp, pmd_val(pmd));
+		if (pmd_none(pmd)) {
+			more = true;
+		} else if (!pmd_present(pmd) || (pmd_val(pmd) & _PAGE_PSE)) {
+			more = walk_huge(walk, pmdp, pmd_val(pmd), PMD_SHIFT, va,
+					 &again);
+		} else if (unlikely(pmd_bad(pmd))) {
+			more = walk_bad(walk, pmd_val(pmd), va, end);
+		} else {
+			walk->budget -= (end - va) >> PAGE_SHIFT;
+			if (walk->pages)
+				more = walk_pte_table_locked(walk, pmdp, pmd, va,
+							     end, &again);
+			else
+				more = walk_pte_table(walk, pmd, va, end);
+		}
+		rcu_read_unlock();
+		/* Again only if another CPU changed the entry meanwhile. */
+	} while (unlikely(again));
+	return more;
+}
+
+static bool walk_pmd_table(struct vmi_walk *walk, pmd_t *pmdp, unsigned long va,
+			   unsigned long end)
+{
+	unsigned long next;
+
+	for (; va != end; va = next, pmdp++) {
+		next = pmd_addr_end(va, end);
+		if (!walk_more(walk, va) || !walk_pmd(walk, pmdp, va, next))
+			return false;
+		walk->budget--;
+		if (mmap_lock_is_contended(walk->mm))
+			walk->budget = 0;
+	}
+	return true;
+}
+
+static bool walk_pud(struct vmi_walk *walk, pud_t *pudp, unsigned long va,
+		     unsigned long end)
+{
+	bool more, again;
+	pud_t pud;
+
+	do {
+		again = false;
+		pud = READ_ONCE(*pudp);
+		walk_note(walk, LEVEL_PUD, pudp, pud_val(pud));
+		if (pud_none(pud))
+			return true;
+		if (!pud_present(pud) || (pud_val(pud) & _PAGE_PSE))
+			more = walk_huge(walk, pudp, pud_val(pud), PUD_SHIFT, va,
+					 &again);
+		else if (unlikely(pud_bad(pud)))
+			more = walk_bad(walk, pud_val(pud), va, end);
+		else
+			more = walk_pmd_table(walk,
+					      pmd_offset_lockless(pudp, pud, va),
+					      va, end);
+	} while (unlikely(again));
+	return more;
+}
+
+static bool walk_pud_table(struct vmi_walk *walk, pud_t *pudp, unsigned long va,
+			   unsigned long end)
+{
+	unsigned long next;
+
+	for (; va != end; va = next, pudp++) {
+		next = pud_addr_end(va, end);
+		if (!walk_more(walk, va) || !walk_pud(walk, pudp, va, next))
+			return false;
+		walk->budget--;
+	}
+	return true;
+}
+
+/* With four levels this one is folded: the entry is the PGD's own. */
+static bool walk_p4d_table(struct vmi_walk *walk, p4d_t *p4dp, unsigned long va,
+			   unsigned long end)
+{
+	unsigned long next;
+	p4d_t p4d;
+
+	for (; va != end; va = next, p4dp++) {
+		next = p4d_addr_end(va, end);
+		p4d = READ_ONCE(*p4dp);
+		if (pgtable_l5_enabled())
+			walk_note(walk, LEVEL_P4D, p4dp, p4d_val(p4d));
+		walk->budget--;
+		if (p4d_none(p4d))
+			continue;
+		if (unlikely(p4d_bad(p4d))) {
+			if (!walk_bad(walk, p4d_val(p4d), va, next))
+				return false;
+			continue;
+		}
+		if (!walk_pud_table(walk, pud_offset_lockless(p4dp, p4d, va), va,
+				    next))
+			return false;
+	}
+	return true;
+}
+
+static bool walk_pgd_table(struct vmi_walk *walk, unsigned long va,
+			   unsigned long end)
+{
+	pgd_t *pgdp = pgd_offset(walk->mm, va);
+	unsigned long next;
+	pgd_t pgd;
+
+	for (; va != end; va = next, pgdp++) {
+		next = pgd_addr_end(va, end);
+		pgd = READ_ONCE(*pgdp);
+		walk_note(walk, LEVEL_PGD, pgdp, pgd_val(pgd));
+		walk->budget--;
+		if (pgd_none(pgd))
+			continue;
+		if (unlikely(pgd_bad(pgd))) {
+			if (!walk_bad(walk, pgd_val(pgd), va, next))
+				return false;
+			continue;
+		}
+		if (!walk_p4d_table(walk, p4d_offset_lockless(pgdp, pgd, va), va,
+				    next))
+			return false;
+	}
+	return true;
+}
+
+static bool walk_vma(struct vmi_walk *walk, struct vm_area_struct *vma)
+{
+	struct address_space *shared = NULL;
+	bool more;
+
+	walk->vma = vma;
+	walk->vma_end = min(vma->vm_end, walk->end);
+	if (is_vm_hugetlb_page(vma)) {
+		shared = vma->vm_file->f_mapping;
+		i_mmap_lock_read(shared);
+	}
+	more = walk_pgd_table(walk, walk->next, walk->vma_end) &&
+	       walk_hole(walk, walk->vma_end);
+	if (shared)
+		i_mmap_unlock_read(shared);
+	return more && walk_more(walk, walk->vma_end);
+}
+
+/* Up to @va there is no mapping. Nothing is walked: see the top of this file. */
+static bool walk_gap(struct vmi_walk *walk, unsigned long va)
+{
+	struct vmi_run run = { .va = walk->next, .end = va };
+
+	if (walk->next >= va)
+		return true;
+	run.entry = (struct vmi_entry){
+		.state = VMINSPECT_STATE_UNMAPPED, .shift = PAGE_SHIFT, .node = -1,
+	};
+	walk->budget--;
+	return walk_take(walk, &run);
+}
+
+/**
+ * vmi_walk_range() - walk one batch of a range
+ * @walk: where to begin, where to end, what to do
+ *
+ * On return walk->next is where the next batch has to begin: walk->end when
+ * done. It is further than before unless @take refused the first run.
+ *
+ * Context: the mmap lock is held for reading. May sleep (i_mmap_rwsem of
+ * hugetlb mappings).
+ */
+void vmi_walk_range(struct vmi_walk *walk)
+{
+	VMA_ITERATOR(vmas, walk->mm, walk->next);
+	struct vm_area_struct *vma;
+
+	mmap_assert_locked(walk->mm);
+	walk->budget = VMI_WALK_BUDGET;
+	for_each_vma_range(vmas, vma, walk->end) {
+		if (!walk_gap(walk, min(vma->vm_start, walk->end)))
+			return;
+		if (!walk_vma(walk, vma))
+			return;
+	}
+	walk_gap(walk, walk->end);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef VMI_WALK_H
+#define VMI_WALK_H
+
+#include <linux/mm_types.h>
+#include <uapi/vminspect.h>
+
+#include "entry.h"
+
+/**
+ * struct vmi_run - pages whose entries differ in their frames only
+ * @va: first address
+ * @end: address after the last one
+ * @entry: that of the page at @va. In states with a frame or a swap offset those
+ *	of the following pages follow it by one each 4096 bytes.
+ */
+struct vmi_run {
+	unsigned long va;
+	unsigned long end;
+	struct vmi_entry entry;
+};
+
+/**
+ * struct vmi_trail - the entries that one translation went through
+ * @pa: physical address of the entry of each level, PTE first
+ * @raw: the entry
+ * @lowest: number of the lowest level that was read: 1 is PTE; 0 is none
+ */
+struct vmi_trail {
+	u64 pa[VMINSPECT_MAX_LEVELS];
+	u64 raw[VMINSPECT_MAX_LEVELS];
+	unsigned int lowest;
+};
+
+/*
+ * How many entries one hold of the mmap lock covers. An entry costs some 10 ns
+ * where its cache line has to be fetched (8 to a line), and a page that is looked
+ * at about 8 times that: in both cases below 100 us. The lock is given up
+ * earlier if somebody waits for it.
+ */
+#define VMI_WALK_BUDGET		4096
+#define VMI_WALK_PAGE_COST	8
+
+/**
+ * struct vmi_walk - a walk over a range, resumed batch by batch
+ * @mm: the address space
+ * @next: first address that was not taken yet; a multiple of PAGE_SIZE
+ * @end: where the range ends; likewise, at most TASK_SIZE_MAX
+ * @pages: also look at the page behind each present entry
+ * @trail: if not NULL, where to leave the entries of the last address walked
+ * @take: consumes a run and returns up to where it did: run->end, or less to end
+ *	the batch there. Called with a spin lock held: must not sleep.
+ * @budget: entries that may still be read in this batch
+ * @vma: the mapping being walked
+ * @vma_end: where its part of the range ends
+ */
+struct vmi_walk {
+	struct mm_struct *mm;
+	unsigned long next;
+	unsigned long end;
+	bool pages;
+	struct vmi_trail *trail;
+	unsigned long (*take)(struct vmi_walk *walk, struct vmi_run *run);
+
+	long budget;
+	struct vm_area_struct *vma;
+	unsigned long vma_end;
+};
+
+void vmi_walk_range(struct vmi_walk *walk);
+
+#endif /* VMI_WALK_H */

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * The contract between the vminspect module and user space, and its manual.
+ */
+#ifndef _UAPI_VMINSPECT_H
+#define _UAPI_VMINSPECT_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/**
+ * DOC: Rules that every command follows
+ *
+ * A descriptor of ``/dev/vminspect`` inspects one address space. It is bound
+ * to it by VMINSPECT_IOC_BIND with a descriptor of ``/proc/PID/pagemap``: the
+ * access check is the one the kernel made when that file was opened. INFO works
+ * without a bind. A descriptor may be used by several threads and passed on.
+ *
+ * The argument of every command is a pointer to a structure whose first member
+ * is its ``size``, to be set by the caller to the size it was compiled with.
+ * A structure may grow at its end. What the caller does not have counts as
+ * zero; what the module does not know must be zero.
+ *
+ * Addresses and sizes are in bytes unless the name says otherwise; ``end`` is
+ * exclusive. Frames are counted in units of 4096 bytes: physical address
+ * shifted right by 12, also inside huge pages.
+ *
+ * Errors that every command can return:
+ *
+ * ======== ==================================================================
+ * EFAULT   the structure or a buffer that it names can't be read or written;
+ *          nothing is reported as done
+ * EINVAL   size smaller than the first version of the structure, an unknown
+ *          flag, a reserved member that is not zero, or as a command says
+ * E2BIG    size larger than the module's, and the rest is not zero
+ * ENOTTY   unknown command
+ * ENXIO    the descriptor is not bound yet (all but INFO and BIND)
+ * ESRCH    nobody runs in the bound address space any more: its last task has
+ *          exited or executed another program
+ * EINTR    a fatal signal came before anything was done
+ * ENOMEM   out of memory
+ * ======== ==================================================================
+ */
+
+/** VMINSPECT_ABI - what vminspect_info.abi holds; raised if a meaning changes */
+#define VMINSPECT_ABI		1
+
+#define VMINSPECT_IOC_TYPE	0xf7
+
+/*
+ * The number does not contain the size of the structure, so that growing one
+ * leaves its command's number alone.
+ */
+#define VMINSPECT_IOC_INFO	_IO(VMINSPECT_IOC_TYPE, 0x00)
+#define VMINSPECT_IOC_BIND	_IO(VMINSPECT_IOC_TYPE, 0x01)
+#define VMINSPECT_IOC_SCAN	_IO(VMINSPECT_IOC_TYPE, 0x02)
+#define VMINSPECT_IOC_TRANSLATE	_IO(VMINSPECT_IOC_TYPE, 0x03)
+#define VMINSPECT_IOC_WALK	_IO(VMINSPECT_IOC_TYPE, 0x04)
+
+/**
+ * DOC: States of a page
+ *
+ * Every page of an address space is in exactly one of these.
+ *
+ * ============== ============================================================
+ * NONE           mapped, but no entry stands for it: never touched, or
+ *                discarded, or a clean file page that was dropped
+ * PRESENT        an entry the processor can use, or one that maps memory but
+ *                traps (VMINSPECT_PAGE_PROTNONE)
+ * SWAPPED        in a swap area
+ * MIGRATING      about to come back at another frame
+ * POISONED       its memory has failed
+ * DEVICE         in the memory of a device, or reserved for its use
+ * MARKER         no memory, but a remark in its place: see the flags UFFD_WP,
+ *                POISON and GUARD
+ * UNKNOWN        an entry that this version can't decode: shown raw
+ * UNMAPPED       no mapping there
+ * ============== ============================================================
+ */
+#define VMINSPECT_STATE_NONE		0
+#define VMINSPECT_STATE_PRESENT		1
+#define VMINSPECT_STATE_SWAPPED		2
+#define VMINSPECT_STATE_MIGRATING	3
+#define VMINSPECT_STATE_POISONED	4
+#define VMINSPECT_STATE_DEVICE		5
+#define VMINSPECT_STATE_MARKER		6
+#define VMINSPECT_STATE_UNKNOWN		7
+#define VMINSPECT_STATE_UNMAPPED	8
+#define VMINSPECT_NR_STATES		9
+
+/**
+ * DOC: Flags of a page
+ *
+ * What its entry says:
+ *
+ * ============== ============================================================
+ * WRITE          may be written; on migrating and device entries: will be
+ * EXEC           may be executed (NX is clear)
+ * USER           accessible in user mode
+ * GLOBAL         survives a change of address space in the TLB
+ * YOUNG          accessed since the bit was last cleared
+ * DIRTY          written since the bit was last cleared
+ * SOFT_DIRTY     written since /proc/PID/clear_refs was last told 4, or in a
+ *                mapping made since then: like bit 55 of pagemap
+ * UFFD_WP        write-protected by userfaultfd
+ * PROTNONE       maps memory, but every access traps: PROT_NONE or NUMA_HINT
+ * SPECIAL        memory without a reference: device memory, vvar, zero page
+ * ZERO           the shared page of zeroes, small or huge
+ * HUGE           one entry for more than 4096 bytes
+ * HUGETLB        a page of hugetlbfs
+ * EXCLUSIVE      an anonymous page of this process alone: of a swapped page the
+ *                entry says so, of a present one its page (see below)
+ * SHMEM          with state SWAPPED: a page of shared memory; its page-table
+ *                entry is empty, the slot stands in the page cache
+ * NUMA_HINT      with PROTNONE: the mapping allows access, the next one tells
+ *                the NUMA balancer which node it came from
+ * POISON         with state MARKER: an access gets SIGBUS
+ * GUARD          with state MARKER: an access gets SIGSEGV
+ * ============== ============================================================
+ *
+ * What only the page behind a present entry can tell, at extra cost, and only if
+ * the return mask asks for it (VMINSPECT_PAGE_FROM_PAGE):
+ *
+ * ============== ============================================================
+ * ANON           anonymous memory
+ * FILE           page cache, shared memory included
+ * SHARED         mapped more than once, here or elsewhere
+ * MAPPED_ONCE    mapped once, here: like bit 56 of pagemap
+ * KSM            merged by KSM
+ * SWAPCACHE      has a slot in a swap area besides
+ * EXCLUSIVE      as above
+ * ============== ============================================================
+ */
+#define VMINSPECT_PAGE_WRITE		(1ULL << 0)
+#define VMINSPECT_PAGE_EXEC		(1ULL << 1)
+#define VMINSPECT_PAGE_USER		(1ULL << 2)
+#define VMINSPECT_PAGE_GLOBAL		(1ULL << 3)
+#define VMINSPECT_PAGE_YOUNG		(1ULL << 4)
+#define VMINSPECT_PAGE_DIRTY		(1ULL << 5)
+#define VMINSPECT_PAGE_SOFT_DIRTY	(1ULL << 6)
+#define VMINSPECT_PAGE_UFFD_WP		(1ULL << 7)
+#define VMINSPECT_PAGE_PROTNONE		(1ULL << 8)
+#define VMINSPECT_PAGE_SPECIAL		(1ULL << 9)
+#define VMINSPECT_PAGE_ZERO		(1ULL << 10)
+#define VMINSPECT_PAGE_ANON		(1ULL << 11)
+#define VMINSPECT_PAGE_FILE		(1ULL << 12)
+#define VMINSPECT_PAGE_SHARED		(1ULL << 13)
+#define VMINSPECT_PAGE_KSM		(1ULL << 14)
+#define VMINSPECT_PAGE_HUGE		(1ULL << 15)
+#define VMINSPECT_PAGE_HUGETLB		(1ULL << 16)
+#define VMINSPECT_PAGE_EXCLUSIVE	(1ULL << 17)
+#define VMINSPECT_PAGE_MAPPED_ONCE	(1ULL << 18)
+#define VMINSPECT_PAGE_SWAPCACHE	(1ULL << 19)
+#define VMINSPECT_PAGE_SHMEM		(1ULL << 20)
+#define VMINSPECT_PAGE_NUMA_HINT	(1ULL << 21)
+#define VMINSPECT_PAGE_POISON		(1ULL << 22)
+#define VMINSPECT_PAGE_GUARD		(1ULL << 23)
+#define VMINSPECT_NR_PAGE_FLAGS		24
+
+/** VMINSPECT_PAGE_FLAGS - all flags of a page */
+#define VMINSPECT_PAGE_FLAGS		((1ULL << VMINSPECT_NR_PAGE_FLAGS) - 1)
+
+/** VMINSPECT_PAGE_FROM_PAGE - those for which the page itself is read */
+#define VMINSPECT_PAGE_FROM_PAGE					\
+	(VMINSPECT_PAGE_ANON | VMINSPECT_PAGE_FILE |			\
+	 VMINSPECT_PAGE_SHARED | VMINSPECT_PAGE_KSM |			\
+	 VMINSPECT_PAGE_EXCLUSIVE | VMINSPECT_PAGE_MAPPED_ONCE |	\
+	 VMINSPECT_PAGE_SWAPCACHE)
+
+/**
+ * DOC: Categories
+ *
+ * A category is a flag (``VMINSPECT_PAGE_*``) or a state, as the bit
+ * ``VMINSPECT_CAT(state)``. Masks of both select pages, in the manner of
+ * PAGEMAP_SCAN. The return mask knows two bits more.
+ */
+#define VMINSPECT_CAT(state)		(1ULL << (32 + (state)))
+#define VMINSPECT_CAT_STATES		(((1ULL << VMINSPECT_NR_STATES) - 1) << 32)
+
+/** VMINSPECT_RETURN_FRAME - return frames, swap types and offsets, raw entries */
+#define VMINSPECT_RETURN_FRAME		(1ULL << 48)
+/** VMINSPECT_RETURN_NODE - return the NUMA node of present pages */
+#define VMINSPECT_RETURN_NODE		(1ULL << 49)
+
+/**
+ * DOC: What is hidden
+ *
+ * Frames, physical addresses, raw entries, swap types and offsets are shown if
+ * the openers of both files, the device's and the pagemap's, had CAP_SYS_ADMIN in
+ * the initial user namespace when they opened them, and if the kernel is not
+ * locked down for confidentiality. Otherwise these members are zero, runs are
+ * not split where frames stop following one another, and ``hidden`` says why.
+ */
+#define VMINSPECT_HIDDEN_CAPABILITY	(1U << 0)
+#define VMINSPECT_HIDDEN_LOCKDOWN	(1U << 1)
+
+/**
+ * DOC: Features
+ *
+ * ============== ============================================================
+ * SCAN           VMINSPECT_IOC_SCAN
+ * TRANSLATE      VMINSPECT_IOC_TRANSLATE
+ * WALK           VMINSPECT_IOC_WALK
+ * DEBUGFS        the text views in debugfs are there
+ * SHMEM_SWAP     swapped pages of shared memory can be told (PAGE_SHMEM)
+ * SOFT_DIRTY     the kernel keeps soft-dirty bits
+ * UFFD_WP        the kernel keeps userfaultfd write-protect bits
+ * THP            the kernel has transparent huge pages
+ * DEVICE_PRIVATE the kernel knows entries of memory in a device
+ * ============== ============================================================
+ */
+#define VMINSPECT_FEATURE_SCAN			(1ULL << 0)
+#define VMINSPECT_FEATURE_TRANSLATE		(1ULL << 1)
+#define VMINSPECT_FEATURE_WALK			(1ULL << 2)
+#define VMINSPECT_FEATURE_DEBUGFS		(1ULL << 3)
+#define VMINSPECT_FEATURE_SHMEM_SWAP		(1ULL << 4)
+#define VMINSPECT_FEATURE_SOFT_DIRTY		(1ULL << 5)
+#define VMINSPECT_FEATURE_UFFD_WP		(1ULL << 6)
+#define VMINSPECT_FEATURE_THP			(1ULL << 7)
+#define VMINSPECT_FEATURE_DEVICE_PRIVATE	(1ULL << 8)
+
+/**
+ * struct vminspect_info - VMINSPECT_IOC_INFO: what module and machine can do
+ * @size: in: sizeof(struct vminspect_info)
+ * @abi: out: VMINSPECT_ABI of the module
+ * @features: out: mask of VMINSPECT_FEATURE_*
+ * @va_end: out: first address that no process can map: 2^47 - 4096 with four
+ *	levels, 2^56 - 4096 with five
+ * @page_size: out: size of the smallest page, 4096
+ * @levels: out: levels of page tables in use, 4 or 5
+ * @pa_bits: out: width of a physical address in bits, at most 52
+ * @reserved: out: zero
+ * @hidden: out: mask of VMINSPECT_HIDDEN_*; 0 if the opener of this descriptor
+ *	may see frames
+ * @reserved2: out: zero
+ * @version: out: version of the module, a string that ends in a zero byte
+ */
+struct vminspect_info {
+	__u32 size;
+	__u32 abi;
+	__u64 features;
+	__u64 va_end;
+	__u32 page_size;
+	__u8 levels;
+	__u8 pa_bits;
+	__u8 reserved[2];
+	__u32 hidden;
+	__u32 reserved2;
+	char version[24];
+};
+
+/**
+ * struct vminspect_bind - VMINSPECT_IOC_BIND: choose the address space
+ * @size: in: sizeof(struct vminspect_bind)
+ * @fd: in: a descriptor of /proc/PID/pagemap
+ * @flags: in: 0
+ * @hidden: out: mask of VMINSPECT_HIDDEN_*: what applies to this bind
+ *
+ * The descriptor may be closed afterwards. What is bound is the address space
+ * that the process had when its pagemap was opened. It is not kept alive: when
+ * its last user is gone every command returns ESRCH. Its page tables are
+ * freed then, only the mm_struct itself waits for this descriptor to close.
+ *
+ * Return: 0, or
+ *
+ * ======== ==================================================================
+ * EBADF    @fd is not open, or was opened with O_PATH
+ * EINVAL   @fd is not a /proc/PID/pagemap
+ * EBUSY    this descriptor is bound already
+ * ESRCH    nobody runs there, or it was the pagemap of a kernel thread
+ * ======== ==================================================================
+ */
+struct vminspect_bind {
+	__u32 size;
+	__s32 fd;
+	__u32 flags;
+	__u32 hidden;
+};
+
+/**
+ * struct vminspect_extent - a run of pages that are alike
+ * @start: first address
+ * @end: address after the last one
+ * @frame: PRESENT, MIGRATING, POISONED and DEVICE: frame of the page at @start;
+ *	those of the following pages follow it, but with VMINSPECT_PAGE_ZERO all
+ *	are that one page (frames of a huge one repeat with each).
+ *	SWAPPED: offset in the swap area in pages, following likewise.
+ *	UNKNOWN: the raw entry. Otherwise, and where hidden or not asked for, 0
+ * @flags: VMINSPECT_PAGE_* that all pages of the run have, of those asked for
+ * @mixed: VMINSPECT_PAGE_* that some of them have and some have not
+ * @state: VMINSPECT_STATE_*
+ * @page_shift: size of each page as a power of two: 12, 21 or 30
+ * @swap_type: SWAPPED: number of the swap area; otherwise or where hidden 0
+ * @reserved: zero
+ * @node: NUMA node of a PRESENT page if asked for, otherwise -1
+ *
+ * A run is split where pages differ in state, size, in a returned flag that is in
+ * the split mask, or in node; and, if frames are returned, where they stop following
+ * one another. Two runs that meet at the end of one call and the start
+ * of the next may belong together.
+ */
+struct vminspect_extent {
+	__u64 start;
+	__u64 end;
+	__u64 frame;
+	__u32 flags;
+	__u32 mixed;
+	__u8 state;
+	__u8 page_shift;
+	__u8 swap_type;
+	__u8 reserved;
+	__s32 node;
+};
+
+/** VMINSPECT_SCAN_PAGES - an extent for each page; runs of NONE and UNMAPPED stay */
+#define VMINSPECT_SCAN_PAGES		(1U << 0)
+
+/**
+ * struct vminspect_scan - VMINSPECT_IOC_SCAN: the extents of a range
+ * @size: in: sizeof(struct vminspect_scan)
+ * @flags: in: VMINSPECT_SCAN_* or 0
+ * @start: in: first address, a multiple of 4096
+ * @end: in: where to stop, a multiple of 4096, above @start, at most
+ *	vminspect_info.va_end
+ * @resume: out: where the next call goes on; @end when done
+ * @extents: in: address of an array of @nr_extents struct vminspect_extent
+ * @nr_extents: in: how many fit there, at least 1
+ * @extent_size: in: sizeof(struct vminspect_extent)
+ * @nr_filled: out: how many were written
+ * @hidden: out: mask of VMINSPECT_HIDDEN_*
+ * @category_inverted: in: categories that count as set where they are not, and
+ *	the other way round, for the two masks that follow
+ * @category_mask: in: a page is selected if it has all of these ...
+ * @category_anyof_mask: in: ... and at least one of these, if any is given
+ * @return_mask: in: flags to be returned, and VMINSPECT_RETURN_*
+ * @split_mask: in: flags that split a run where they change, all within
+ *	@return_mask
+ *
+ * Nothing is faulted in and no entry is changed. Extents never reach outside
+ * the range, even where a huge page does. The answer is not a snapshot: at
+ * most some thousand entries are read under one hold of the mmap lock; each entry
+ * is what stood there when it was read.
+ *
+ * A signal ends the call early, with success and @resume below @end, but never
+ * before some of the range was done.
+ *
+ * Return: 0, or besides the common errors EINVAL: the range is empty, reversed,
+ * not aligned or beyond va_end, @nr_extents is 0, @extent_size is not known, a mask
+ * has unknown bits, or @split_mask has bits that @return_mask has not.
+ */
+struct vminspect_scan {
+	__u32 size;
+	__u32 flags;
+	__u64 start;
+	__u64 end;
+	__u64 resume;
+	__u64 extents;
+	__u32 nr_extents;
+	__u32 extent_size;
+	__u32 nr_filled;
+	__u32 hidden;
+	__u64 category_inverted;
+	__u64 category_mask;
+	__u64 category_anyof_mask;
+	__u64 return_mask;
+	__u64 split_mask;
+};
+
+/**
+ * struct vminspect_entry - what stands behind one address
+ * @frame: as in struct vminspect_extent, for the page of 4096 bytes at the
+ *	address, inside a huge page too
+ * @flags: VMINSPECT_PAGE_*, of those asked for
+ * @state: VMINSPECT_STATE_*
+ * @page_shift: size of the page as a power of two: 12, 21 or 30
+ * @swap_type: SWAPPED: number of the swap area; otherwise or where hidden 0
+ * @reserved: zero
+ * @node: NUMA node of a PRESENT page if asked for, otherwise -1
+ * @reserved2: zero
+ */
+struct vminspect_entry {
+	__u64 frame;
+	__u32 flags;
+	__u8 state;
+	__u8 page_shift;
+	__u8 swap_type;
+	__u8 reserved;
+	__s32 node;
+	__u32 reserved2;
+};
+
+/**
+ * struct vminspect_translate - VMINSPECT_IOC_TRANSLATE: many addresses at once
+ * @size: in: sizeof(struct vminspect_translate)
+ * @flags: in: 0
+ * @addresses: in: address of an array of @nr __u64: the addresses, not
+ *	necessarily aligned, below vminspect_info.va_end
+ * @entries: in: address of an array of @nr struct vminspect_entry; may not
+ *	overlap @addresses
+ * @nr: in: how many, at least 1
+ * @entry_size: in: sizeof(struct vminspect_entry)
+ * @nr_done: out: how many were translated, from the first on
+ * @hidden: out: mask of VMINSPECT_HIDDEN_*
+ * @return_mask: in: flags to be returned, and VMINSPECT_RETURN_*
+ *
+ * A signal ends the call early, with success and @nr_done below @nr, but never
+ * before some were done.
+ *
+ * Return: 0, or besides the common errors EINVAL: @nr is 0, @entry_size is not
+ * known, @return_mask has unknown bits, or an address is not below va_end and
+ * nothing before it was done.
+ */
+struct vminspect_translate {
+	__u32 size;
+	__u32 flags;
+	__u64 addresses;
+	__u64 entries;
+	__u32 nr;
+	__u32 entry_size;
+	__u32 nr_done;
+	__u32 hidden;
+	__u64 return_mask;
+};
+
+/** VMINSPECT_ENTRY_PRESENT - in vminspect_walk_level.flags: the entry is present */
+#define VMINSPECT_ENTRY_PRESENT		(1U << 31)
+
+/**
+ * struct vminspect_walk_level - one level of a walk
+ * @entry_pa: physical address of the entry in bytes; 0 where the opener may not
+ *	see frames
+ * @raw: the entry; 0 where the opener may not see frames
+ * @flags: of VMINSPECT_PAGE_*: WRITE, EXEC, USER, GLOBAL, YOUNG, DIRTY, SOFT_DIRTY,
+ *	UFFD_WP, PROTNONE, SPECIAL, HUGE as this entry has them, and
+ *	VMINSPECT_ENTRY_PRESENT
+ * @index: position in its table, 0 to 511
+ * @level: 5 PGD, 4 P4D (five-level paging only), 3 PUD, 2 PMD, 1 PTE
+ * @leaf: 1 if the entry does not lead to another table, else 0
+ */
+struct vminspect_walk_level {
+	__u64 entry_pa;
+	__u64 raw;
+	__u32 flags;
+	__u16 index;
+	__u8 level;
+	__u8 leaf;
+};
+
+#define VMINSPECT_MAX_LEVELS		5
+
+/**
+ * struct vminspect_walk - VMINSPECT_IOC_WALK: one translation, level by level
+ * @size: in: sizeof(struct vminspect_walk)
+ * @flags: in: 0
+ * @va: in: the address, not necessarily aligned, below vminspect_info.va_end
+ * @return_mask: in: flags to be returned in @entry, and VMINSPECT_RETURN_NODE; frames
+ *	are always returned
+ * @root: out: physical address of the top table in bytes; 0 where hidden
+ * @nr_levels: out: how many of @levels are filled; 0 if there is no mapping at
+ *	@va, since then tables may be freed at any time
+ * @hidden: out: mask of VMINSPECT_HIDDEN_*
+ * @entry: out: the outcome, as TRANSLATE would give it
+ * @levels: out: from the top table down to the entry that ends the walk
+ *
+ * The root and the top level are those of the kernel. With page-table
+ * isolation the processor uses a copy of the top table in user mode, which
+ * follows that table in memory and differs in the kernel's half.
+ *
+ * Return: 0, or besides the common errors EINVAL: @va is not below va_end, or
+ * @return_mask has unknown bits.
+ */
+struct vminspect_walk {
+	__u32 size;
+	__u32 flags;
+	__u64 va;
+	__u64 return_mask;
+	__u64 root;
+	__u32 nr_levels;
+	__u32 hidden;
+	struct vminspect_entry entry;
+	struct vminspect_walk_level levels[VMINSPECT_MAX_LEVELS];
+};
+
+#endif /* _UAPI_VMINSPECT_H */
