@@ -1,23 +1,167 @@
 # SPDX-License-Identifier: GPL-2.0
 # "make help" lists the targets.
 
+SHELL := /bin/bash
+
 # The running kernel's headers if they are there, else the newest of Debian's.
 KDIR ?= $(firstword $(wildcard /lib/modules/$(shell uname -r)/build) \
 	$(shell ls -d /lib/modules/*-amd64/build 2>/dev/null | sort -rV))
+DESTDIR ?=
+PREFIX ?= /usr/local
+MODE ?= 0600
+
 O := $(CURDIR)/build
 KREL = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
 	$(KDIR)/include/generated/utsrelease.h 2>/dev/null)
-MODULE = $(O)/$(KREL)/vminspect.ko
+MODULE_DIR = $(O)/$(KREL)
+MODULE = $(MODULE_DIR)/vminspect.ko
+USERSPACE = $(MAKE) -s -C userspace O=$(O) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
 
-.PHONY: all module tool
-all: module tool
+# Headers for the running kernel if Debian has them, else for its newest.
+HEADERS := $(if $(wildcard /lib/modules/$(shell uname -r)/build),,$(shell \
+	apt-cache show linux-headers-$$(uname -r) >/dev/null 2>&1 && \
+	echo linux-headers-$$(uname -r) || echo linux-headers-amd64))
+BUILD_PACKAGES := gcc libc6-dev libjansson-dev libsmartcols-dev pkg-config \
+	$(HEADERS)
+# redis-tools has the server's program as well, without a service that starts.
+TEST_PACKAGES := busybox-static cpio iproute2 jq kmod linux-source perl procps \
+	python3-docutils qemu-system-x86 redis-tools shellcheck sparse util-linux \
+	xz-utils
+
+# What is missing of the packages $(1) is installed, by root only.
+need = @missing=$$(for package in $(1); do \
+		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | \
+		grep -q 'ok installed' || echo $$package; done); \
+	[ -z "$$missing" ] || { \
+		[ "$$(id -u)" = 0 ] || { \
+			echo "To be installed first, by root:" $$missing >&2; exit 1; }; \
+		echo "Installing" $$missing; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+		apt-get -qq -y --no-install-recommends install $$missing >/dev/null; }
+
+.PHONY: all
+all: module tool	## module and tool (default); KDIR= names the kernel's headers
 
 # Each kernel has a build tree of its own: the sources, linked.
-module:
-	@test -n "$(KREL)" || { echo "No kernel headers: run \"make deps\", or say KDIR=." >&2; exit 1; }
-	@mkdir -p $(O)/$(KREL)
-	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/module $(CURDIR)/uapi $(O)/$(KREL)/
-	@$(MAKE) -s -C $(KDIR) M=$(O)/$(KREL) modules
+.PHONY: module
+module:	## the module alone
+	@test -n "$(KREL)" || { echo 'No kernel headers found: run "make deps" first, or name them with KDIR=.' >&2; exit 1; }
+	@mkdir -p $(MODULE_DIR)
+	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/module $(CURDIR)/uapi $(MODULE_DIR)/
+	@$(MAKE) -s -C $(KDIR) M=$(MODULE_DIR) modules
 
-tool:
-	@$(MAKE) -s -C userspace O=$(O) all
+.PHONY: tool
+tool:	## library and tool alone
+	@$(USERSPACE) all
+
+.PHONY: deps
+deps:	## install what is needed to build
+	@apt-get -qq update
+	$(call need,$(BUILD_PACKAGES))
+
+.PHONY: load
+load: module	## load the module into this machine's kernel; MODE=0666 opens the device to all
+	@[ "$(KREL)" = "$$(uname -r)" ] || { echo "The module is for $(KREL), this kernel is $$(uname -r): install its headers." >&2; exit 1; }
+	insmod $(MODULE) mode=$(MODE)
+
+.PHONY: unload
+unload:	## take it out again
+	rmmod vminspect
+
+.PHONY: install
+install: all man	## install everything; DESTDIR=, PREFIX=
+	$(MAKE) -s -C $(KDIR) M=$(MODULE_DIR) INSTALL_MOD_PATH=$(DESTDIR) \
+		INSTALL_MOD_DIR=updates modules_install
+	$(USERSPACE) install
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/include uapi/vminspect.h
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(O)/man/vminspect.1
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man4 $(O)/man/vminspect.4
+
+.PHONY: demo
+demo: packages	## show on a virtual machine what this is for
+	@$(MAKE) -s all helpers
+	@selftests/vm/demo
+
+.PHONY: check
+check: packages	## run every test; TESTS= names some, MACHINES= some machines
+	@$(MAKE) -s all selftests man
+	@selftests/check $(MACHINES:%=-m %) $(TESTS)
+
+.PHONY: lint
+lint: $(O)/linux/.done	## checkpatch, sparse, compiler warnings, shellcheck
+	@selftests/lint.sh
+
+.PHONY: bench
+bench: packages	## measure side by side with what others offer
+	@$(MAKE) -s all benchmarks
+	@bench/run
+
+.PHONY: man
+man: $(O)/man/vminspect.1 $(O)/man/vminspect.4 $(O)/uapi.rst	## man pages and the reference of the ABI
+
+.PHONY: clean
+clean:	## remove what was built
+	rm -rf $(O)
+
+.PHONY: help
+help:	## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+.PHONY: packages
+packages:
+	$(call need,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+
+# The kernel's own test harness, style checker and documentation extractor, from
+# the sources that Debian ships.
+LINUX_PARTS := tools/testing/selftests/kselftest.h \
+	tools/testing/selftests/kselftest_harness.h scripts/checkpatch.pl \
+	scripts/spelling.txt scripts/const_structs.checkpatch scripts/kernel-doc
+
+$(O)/linux/.done:
+	@mkdir -p $(O)/linux
+	@archive=$$(ls /usr/src/linux-source-*.tar.xz | sort -V | tail -n 1); \
+	top=$$(basename $$archive .tar.xz); \
+	tar -xJf $$archive -C $(O)/linux --strip-components=1 \
+		$(LINUX_PARTS:%=$$top/%)
+	@touch $@
+
+TEST_SOURCES := $(shell grep -l 'machines: ' selftests/*.c 2>/dev/null)
+TEST_PROGRAMS := $(TEST_SOURCES:selftests/%.c=$(O)/selftests/%)
+
+# Programs that tests and demo start: no tests themselves.
+HELPERS := $(patsubst selftests/vm/%.c,$(O)/selftests/%,$(wildcard selftests/vm/*.c))
+
+.PHONY: helpers
+helpers: $(HELPERS)
+
+.PHONY: selftests
+selftests: $(TEST_PROGRAMS) helpers
+	@$(MAKE) -s -C selftests/constructed KDIR=$(KDIR) O=$(O)
+
+TEST_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -isystem \
+	$(O)/linux/tools/testing/selftests
+
+$(HELPERS): $(O)/selftests/%: selftests/vm/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -o $@ $<
+
+$(TEST_PROGRAMS): $(O)/selftests/%: selftests/%.c selftests/common.c selftests/common.h \
+		uapi/vminspect.h $(O)/linux/.done
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) -o $@ $< selftests/common.c -lpthread
+
+.PHONY: benchmarks
+benchmarks: $(patsubst bench/%.c,$(O)/bench/%,$(wildcard bench/*.c))
+
+$(O)/bench/%: bench/%.c selftests/common.c selftests/common.h uapi/vminspect.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -o $@ $< \
+		selftests/common.c -lm
+
+$(O)/man/%: Documentation/%.rst
+	@mkdir -p $(@D)
+	@rst2man --report=warning --halt=warning $< $@
+
+$(O)/uapi.rst: uapi/vminspect.h $(O)/linux/.done
+	@$(O)/linux/scripts/kernel-doc -rst -Werror $< >$@.new
+	@mv $@.new $@

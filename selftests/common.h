@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the tests share: calls of the device, and the oracles, none of which is
+ * ours. Helpers return values or -errno; the test judges.
+ */
+#ifndef SELFTESTS_COMMON_H
+#define SELFTESTS_COMMON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../uapi/vminspect.h"
+
+#define ARRAY_LEN(array)	(sizeof(array) / sizeof((array)[0]))
+#define SZ_4K			0x1000UL
+#define SZ_2M			0x200000UL
+#define SZ_1G			0x40000000UL
+
+/* What the tests ask for when they ask for everything. */
+#define RETURN_ALL	(VMINSPECT_PAGE_FLAGS | VMINSPECT_RETURN_FRAME)
+#define STATES_WITH_ENTRY						\
+	(VMINSPECT_CAT_STATES & ~(VMINSPECT_CAT(VMINSPECT_STATE_NONE) |	\
+				  VMINSPECT_CAT(VMINSPECT_STATE_UNMAPPED)))
+
+/* The device. Each sets the size of its structure. 0 or -errno. */
+int device_open(void);
+int device_bind(int device, int fd);
+int device_bound(pid_t pid);		/* opened and bound: descriptor or -errno */
+int device_info(int device, struct vminspect_info *info);
+int device_scan(int device, struct vminspect_scan *scan);
+int device_translate(int device, const uint64_t *addresses,
+		     struct vminspect_entry *entries, uint32_t nr,
+		     uint64_t return_mask);	/* number done, or -errno */
+int device_walk(int device, uint64_t va, struct vminspect_walk *walk);
+
+/* One address, with all flags. */
+int device_lookup(int device, const void *va, struct vminspect_entry *entry);
+
+/*
+ * All extents of a range, resumed until done, each handed to @each, which returns
+ * 0 to go on. A NULL @scan asks for all flags and all states that have an entry;
+ * else its masks and flags are taken.
+ */
+typedef int (*extent_fn)(const struct vminspect_extent *extent, void *arg);
+int device_extents(int device, uint64_t start, uint64_t end,
+		   const struct vminspect_scan *scan, extent_fn each, void *arg);
+
+/* /proc/PID/pagemap */
+#define PM_SOFT_DIRTY		(1ULL << 55)
+#define PM_MMAP_EXCLUSIVE	(1ULL << 56)
+#define PM_UFFD_WP		(1ULL << 57)
+#define PM_FILE			(1ULL << 61)
+#define PM_SWAP			(1ULL << 62)
+#define PM_PRESENT		(1ULL << 63)
+#define PM_PFN_MASK		((1ULL << 55) - 1)
+int pagemap_open(pid_t pid);
+uint64_t pagemap_entry(int pagemap, const void *va);	/* 0 if unreadable */
+int pagemap_read(int pagemap, uint64_t va, uint64_t *entries, size_t nr);
+#define PM_SWAP_TYPE(entry)	((unsigned int)((entry) & 0x1f))
+#define PM_SWAP_OFFSET(entry)	(((entry) & PM_PFN_MASK) >> 5)
+
+/* /proc/kpageflags: flags of a frame, bits KPF_* of linux/kernel-page-flags.h */
+uint64_t kpage_flags(uint64_t pfn);
+
+/* A line of /proc/PID/maps, and the sums of smaps for it, in bytes */
+struct mapping {
+	uint64_t start;
+	uint64_t end;
+	bool readable, writable, executable, shared;
+	uint64_t rss, anon_huge, shmem_huge, file_huge, swap, hugetlb;
+	char vm_flags[128];
+	char name[256];
+};
+typedef int (*mapping_fn)(const struct mapping *mapping, void *arg);
+int each_mapping(pid_t pid, mapping_fn each, void *arg);	/* from smaps */
+long status_kb(pid_t pid, const char *key);	/* "VmSwap": in KiB, -1 if absent */
+
+/* Guest-physical memory, read from outside through QEMU's monitor. */
+bool monitor_present(void);
+int monitor_read(uint64_t pa, uint64_t *words, size_t nr);	/* 0 or -errno */
+
+/* Making things happen */
+void *map_anon(size_t size, int prot);		/* NULL on failure */
+void *map_aligned(size_t size, size_t align);	/* anonymous, readable, writable */
+int page_out(void *va, size_t size);		/* until pagemap says swapped */
+int write_file(const char *path, const char *text);
+int process_stop(pid_t pid);	/* SIGSTOP, and wait until it has stopped */
+
+#endif /* SELFTESTS_COMMON_H */
