@@ -107,6 +107,10 @@ clean:	## remove what was built
 help:	## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
 
+# For scripts: the value of a variable.
+print-%:
+	@echo '$($*)'
+
 .PHONY: packages
 packages:
 	$(call need,$(BUILD_PACKAGES) $(TEST_PACKAGES))

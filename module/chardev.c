@@ -103,6 +103,7 @@ static int chardev_bind(struct file *file, void *arg)
 
 static struct vmi_target *chardev_target(struct file *file)
 {
+	/* Pairs with the cmpxchg() of chardev_bind(): the target is complete. */
 	return smp_load_acquire(&file->private_data);
 }
 
@@ -277,8 +278,8 @@ static int chardev_walk(struct file *file, void *arg)
 }
 
 /*
- * @first_size is the size of a structure's first version, which ended with the
- * member named below: a shorter one has never been. @size is today's.
+ * @first_size is the size that a structure had in its first version, a number
+ * that never changes: a shorter one has never been. @size is today's.
  */
 struct command {
 	unsigned int cmd;
@@ -287,20 +288,13 @@ struct command {
 	int (*run)(struct file *file, void *arg);
 };
 
-#define COMMAND(_cmd, _struct, _last, _run) {				\
-	.cmd = _cmd,							\
-	.first_size = offsetofend(struct _struct, _last),		\
-	.size = sizeof(struct _struct),					\
-	.run = _run,							\
-}
-
 static const struct command commands[] = {
-	COMMAND(VMINSPECT_IOC_INFO, vminspect_info, version, chardev_info),
-	COMMAND(VMINSPECT_IOC_BIND, vminspect_bind, hidden, chardev_bind),
-	COMMAND(VMINSPECT_IOC_SCAN, vminspect_scan, split_mask, chardev_scan),
-	COMMAND(VMINSPECT_IOC_TRANSLATE, vminspect_translate, return_mask,
-		chardev_translate),
-	COMMAND(VMINSPECT_IOC_WALK, vminspect_walk, levels, chardev_walk),
+	{ VMINSPECT_IOC_INFO, 64, sizeof(struct vminspect_info), chardev_info },
+	{ VMINSPECT_IOC_BIND, 16, sizeof(struct vminspect_bind), chardev_bind },
+	{ VMINSPECT_IOC_SCAN, 96, sizeof(struct vminspect_scan), chardev_scan },
+	{ VMINSPECT_IOC_TRANSLATE, 48, sizeof(struct vminspect_translate),
+	  chardev_translate },
+	{ VMINSPECT_IOC_WALK, 184, sizeof(struct vminspect_walk), chardev_walk },
 };
 
 static const struct command *chardev_command(unsigned int cmd)
@@ -339,7 +333,7 @@ static long chardev_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 	ret = command->run(file, &argument);
 	if (ret)
 		return ret;
-	/* The size may have been changed meanwhile by another thread: not ours. */
+	/* As long as it was when read: another thread may have changed @size. */
 	if (copy_to_user(user, &argument, min_t(size_t, size, command->size)))
 		return -EFAULT;
 	return 0;

@@ -39,7 +39,7 @@
 
 /**
  * struct view - an open file
- * @lock: taken by reads and writes
+ * @lock: held by reads and writes while they use what follows
  * @print: makes the next piece of text
  * @target: the choice; NULL until one was written
  * @va: walk: the address chosen
@@ -51,7 +51,7 @@
  * @at: how much of it was read
  */
 struct view {
-	struct mutex lock;
+	struct mutex lock;	/* everything below but @print */
 	int (*print)(struct view *view);
 	struct vmi_target *target;
 	u64 va;

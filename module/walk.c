@@ -256,35 +256,44 @@ static spinlock_t *walk_huge_lock(struct vmi_walk *walk, void *slot,
 }
 
 /*
+ * Add to a present huge entry, decoded from what was read at @slot, what its page
+ * tells. Returns false if something else stands there by now.
+ */
+static bool walk_huge_page(struct vmi_walk *walk, void *slot,
+			   struct vmi_entry *entry)
+{
+	spinlock_t *ptl = walk_huge_lock(walk, slot, entry->shift);
+	bool same;
+
+	spin_lock(ptl);
+	same = READ_ONCE(*(u64 *)slot) == entry->raw;
+	if (same) {
+		if (walk_huge_zero(walk, entry))
+			entry->flags |= VMINSPECT_PAGE_ZERO;
+		if (walk->pages)
+			walk_add_page(walk, entry);
+	}
+	spin_unlock(ptl);
+	return same;
+}
+
+/*
  * An entry of an upper level that leads to no table. @slot is where it stands
  * and @raw what was read there. Returns false to end the batch; *@again is set,
- * and nothing reported, if it turned into something else before it was locked.
+ * and nothing reported, if it turned into something else meanwhile.
  */
 static bool walk_huge(struct vmi_walk *walk, void *slot, u64 raw,
 		      unsigned int shift, unsigned long va, bool *again)
 {
 	unsigned long base = va & ~((1UL << shift) - 1);
-	spinlock_t *ptl = NULL;
 	struct vmi_entry entry;
 
-	if (vmi_entry_present(raw, shift) &&
-	    (walk->pages || walk_maybe_huge_zero(walk, raw))) {
-		ptl = walk_huge_lock(walk, slot, shift);
-		spin_lock(ptl);
-		if (READ_ONCE(*(u64 *)slot) != raw) {
-			spin_unlock(ptl);
-			*again = true;
-			return true;
-		}
-	}
-
 	vmi_entry_decode(raw, shift, walk->vma->vm_flags, &entry);
-	if (ptl) {
-		if (walk_huge_zero(walk, &entry))
-			entry.flags |= VMINSPECT_PAGE_ZERO;
-		if (walk->pages)
-			walk_add_page(walk, &entry);
-		spin_unlock(ptl);
+	if (entry.state == VMINSPECT_STATE_PRESENT &&
+	    (walk->pages || walk_maybe_huge_zero(walk, raw)) &&
+	    !walk_huge_page(walk, slot, &entry)) {
+		*again = true;
+		return true;
 	}
 	return walk_leaf(walk, base, base + (1UL << shift), &entry);
 }

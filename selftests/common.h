@@ -61,8 +61,25 @@ int pagemap_read(int pagemap, uint64_t va, uint64_t *entries, size_t nr);
 #define PM_SWAP_TYPE(entry)	((unsigned int)((entry) & 0x1f))
 #define PM_SWAP_OFFSET(entry)	(((entry) & PM_PFN_MASK) >> 5)
 
-/* /proc/kpageflags: flags of a frame, bits KPF_* of linux/kernel-page-flags.h */
+/*
+ * How an entry with all flags differs from what pagemap has for its page, in words;
+ * NULL if it does not.
+ */
+const char *pagemap_differs(const struct vminspect_entry *entry, uint64_t pagemap);
+struct vminspect_entry extent_entry(const struct vminspect_extent *extent,
+				    uint64_t va);
+
+/*
+ * /proc/kpageflags: flags of a frame, bits KPF_* of linux/kernel-page-flags.h;
+ * /proc/kpagecount: how often it is mapped. 0 where there is no such frame.
+ */
 uint64_t kpage_flags(uint64_t pfn);
+uint64_t kpage_count(uint64_t pfn);
+/* The same for kpageflags: NULL or in words. Only for present pages. */
+const char *kpageflags_differ(const struct vminspect_entry *entry, uint64_t flags);
+
+/* "present 2M write user ...": state, size and flags in the order of their bits */
+const char *entry_text(const struct vminspect_entry *entry, char *text, size_t size);
 
 /* A line of /proc/PID/maps, and the sums of smaps for it, in bytes */
 struct mapping {
@@ -75,17 +92,46 @@ struct mapping {
 };
 typedef int (*mapping_fn)(const struct mapping *mapping, void *arg);
 int each_mapping(pid_t pid, mapping_fn each, void *arg);	/* from smaps */
+int mapping_at(pid_t pid, const void *va, struct mapping *mapping);
 long status_kb(pid_t pid, const char *key);	/* "VmSwap": in KiB, -1 if absent */
+long vmstat(const char *key);			/* /proc/vmstat, -1 if absent */
+bool cpu_has(const char *flag);			/* /proc/cpuinfo */
+int iomem_name(uint64_t pa, char *name, size_t size);	/* innermost, of /proc/iomem */
 
 /* Guest-physical memory, read from outside through QEMU's monitor. */
 bool monitor_present(void);
 int monitor_read(uint64_t pa, uint64_t *words, size_t nr);	/* 0 or -errno */
+int monitor_command(const char *command, char *reply, size_t size);
 
 /* Making things happen */
 void *map_anon(size_t size, int prot);		/* NULL on failure */
 void *map_aligned(size_t size, size_t align);	/* anonymous, readable, writable */
 int page_out(void *va, size_t size);		/* until pagemap says swapped */
+int page_out_shared(void *va, size_t size);	/* until smaps says so */
+void *map_huge(size_t size);		/* transparent huge pages, not touched yet */
+void *map_hugetlb(size_t size, size_t page, int flags);	/* of mmap(); not touched */
+int hugetlb_reserve(size_t page, int nr);	/* at least so many free ones */
+int memfd(size_t size, unsigned int flags);
+void *map_fd(int fd, size_t size, int flags);	/* readable, writable */
+void touch(const void *va, size_t size);	/* reads a byte of each page */
+int clear_refs(pid_t pid, const char *what);
+int uffd_open(void);			/* asks for write protection everywhere */
+int uffd_protect(int uffd, void *va, size_t size);	/* registers it, too */
+int move_pages_to(void **pages, size_t nr, int node);
+int page_node(const void *va);		/* as move_pages(2) tells */
+void *bar_map(uint64_t *pa);		/* some page of a PCI device, or NULL */
+
 int write_file(const char *path, const char *text);
+int read_file(const char *path, char *text, size_t size);	/* length or -errno */
+long read_number(const char *path);	/* -1 if unreadable */
+
 int process_stop(pid_t pid);	/* SIGSTOP, and wait until it has stopped */
+void process_end(pid_t pid);	/* a child: killed, and waited for */
+
+/*
+ * A process that has a page of nearly every kind: small, huge, of hugetlb, shared, in
+ * and out of swap, protected, zero. It sleeps once it has them. Its pid or -errno.
+ */
+pid_t zoo_start(void);
 
 #endif /* SELFTESTS_COMMON_H */

@@ -17,6 +17,8 @@
 #define PAGE	4096UL
 #define HUGE	(2048UL * 1024)
 
+static char seen;	/* keeps a read from being optimised away */
+
 static void say(const void *va, const char *kind)
 {
 	printf("%p %s\n", va, kind);
@@ -41,12 +43,11 @@ static char *align(char *va, size_t size)
 
 static void make_small(void)
 {
-	volatile char *page = map_private(4 * PAGE);
-	char *va = (char *)page;
+	char *va = map_private(4 * PAGE);
 
-	page[0] = 1;
+	va[0] = 1;
 	say(va, "written once: an ordinary page");
-	(void)page[PAGE];
+	seen = va[PAGE];
 	say(va + PAGE, "only ever read: the shared page of zeroes");
 	say(va + 2 * PAGE, "never touched: nothing");
 	va[3 * PAGE] = 1;
