@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Messages, and the one place where an errno becomes a sentence.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "error.h"
+#include "progress.h"
+
+static const char *command;
+
+/* The format is the second member: %s in it is the subject. */
+static const struct {
+	enum doing doing;
+	int error;
+	const char *sentence;
+} sentences[] = {
+	{ DOING_DEVICE, ENOENT,
+	  "there is no %s: load the module first (modprobe vminspect, or make load)" },
+	{ DOING_DEVICE, ENODEV,
+	  "nothing answers at %s: load the module first (modprobe vminspect, or make load)" },
+	{ DOING_DEVICE, ENXIO,
+	  "nothing answers at %s: load the module first (modprobe vminspect, or make load)" },
+	{ DOING_DEVICE, EACCES,
+	  "%s may not be opened: run this as root, or load the module with mode=0666 (make load MODE=0666)" },
+	{ DOING_DEVICE, EPERM,
+	  "%s may not be opened: run this as root, or load the module with mode=0666 (make load MODE=0666)" },
+	{ DOING_DEVICE, ENOTTY,
+	  "%s is not the device of the vminspect module" },
+	{ DOING_PROCESS, ENOENT,
+	  "there is no process %s" },
+	{ DOING_TARGET, EACCES,
+	  "process %s may not be inspected by you: run this as root, or as the user it runs as" },
+	{ DOING_TARGET, EPERM,
+	  "process %s may not be inspected by you: run this as root, or as the user it runs as" },
+	{ DOING_TARGET, ESRCH,
+	  "process %s is gone: it has exited or executed another program" },
+	{ DOING_TARGET, ENOENT,
+	  "process %s is gone: it has exited or executed another program" },
+	{ DOING_TARGET, EINTR,
+	  "reading process %s was interrupted: start it again" },
+	{ DOING_TARGET, EIO,
+	  "the module reads no further in process %s: its version may not fit this program" },
+	{ DOING_TARGET, EINVAL,
+	  "the module refuses a request for process %s: its version may not fit this program" },
+};
+
+void error_set_command(const char *name)
+{
+	command = name;
+}
+
+static void message(const char *format, va_list args)
+{
+	progress_erase();
+	fflush(stdout);
+	fputs("vminspect", stderr);
+	if (command)
+		fprintf(stderr, " %s", command);
+	fputs(": ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+}
+
+int fail(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	message(format, args);
+	va_end(args);
+	return EXIT_FAILED;
+}
+
+int misuse(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	message(format, args);
+	va_end(args);
+	return EXIT_USAGE;
+}
+
+void note(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	message(format, args);
+	va_end(args);
+}
+
+void die_of_memory(void)
+{
+	exit(fail("out of memory"));
+}
+
+int fail_doing(enum doing doing, int error, const char *subject)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sentences); i++) {
+		if (sentences[i].doing == doing && sentences[i].error == -error)
+			return fail(sentences[i].sentence, subject);
+	}
+	return fail("%s%s: %s", doing == DOING_PROCESS || doing == DOING_TARGET ? "process " : "",
+		    subject, strerror(-error));
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What JSON documents consist of here.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "flags.h"
+#include "json.h"
+
+/* Fifteen digits print what was rounded to two decimals as it was rounded. */
+#define STYLE	(JSON_COMPACT | JSON_REAL_PRECISION(15))
+
+/* Every call here has valid arguments, so NULL can only mean one thing. */
+static json_t *made(json_t *json)
+{
+	if (!json)
+		die_of_memory();
+	return json;
+}
+
+json_t *json_schema(void)
+{
+	return made(json_pack("{s:i}", "schema", 1));
+}
+
+/* Length of the UTF-8 sequence at the beginning of a string, 0 if there is none. */
+static size_t sequence(const char *string)
+{
+	for (size_t length = 1; length <= strnlen(string, 4); length++) {
+		json_t *json = json_stringn(string, length);
+
+		if (json) {
+			json_decref(json);
+			return length;
+		}
+	}
+	return 0;
+}
+
+static json_t *repaired(const char *string)
+{
+	static const char replacement[] = "\xef\xbf\xbd";
+	char *text, *end;
+	json_t *json;
+
+	text = malloc(strlen(string) * strlen(replacement) + 1);
+	if (!text)
+		die_of_memory();
+
+	for (end = text; *string;) {
+		size_t length = sequence(string);
+
+		if (length) {
+			end = mempcpy(end, string, length);
+			string += length;
+		} else {
+			end = mempcpy(end, replacement, strlen(replacement));
+			string++;
+		}
+	}
+	json = made(json_stringn(text, end - text));
+	free(text);
+	return json;
+}
+
+json_t *json_text(const char *string)
+{
+	json_t *json = json_string(string);
+
+	return json ? json : repaired(string);
+}
+
+json_t *json_address(__u64 address)
+{
+	return made(json_sprintf("0x%llx", address));
+}
+
+json_t *json_flags(__u32 flags)
+{
+	json_t *list = made(json_array());
+
+	while (flags) {
+		const char *name = flags_take(&flags);
+
+		if (json_array_append_new(list, made(json_string(name))))
+			die_of_memory();
+	}
+	return list;
+}
+
+json_t *json_swap(unsigned int type, __u64 offset)
+{
+	return made(json_pack("{s:i,s:I}", "type", type, "offset", (json_int_t)offset));
+}
+
+void json_put(json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, made(value)))
+		die_of_memory();
+}
+
+void json_put_hidden(json_t *object, const char *key, const char *why)
+{
+	json_t *hidden = json_object_get(object, "hidden");
+
+	if (!hidden) {
+		hidden = made(json_object());
+		json_put(object, "hidden", hidden);
+	}
+	json_put(hidden, key, json_string(why));
+}
+
+void json_print_members(const json_t *object)
+{
+	json_dumpf(object, stdout, STYLE | JSON_EMBED);
+}
+
+void json_print_row(const json_t *object)
+{
+	json_dumpf(object, stdout, STYLE);
+}
+
+void json_print(json_t *document)
+{
+	json_print_row(document);
+	putchar('\n');
+	json_decref(document);
+}

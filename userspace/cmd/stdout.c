@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Standard output, which may be closed or full.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "error.h"
+#include "stdout.h"
+
+void stdout_flush(void)
+{
+	int failed;
+
+	errno = 0;
+	failed = fflush(stdout);
+	if (!failed && !ferror(stdout))
+		return;
+	/* an earlier error has left no errno behind */
+	fail("can't write to standard output%s%s", failed ? ": " : "",
+	     failed ? strerror(errno) : "");
+	_exit(EXIT_FAILED);
+}
+
+/* Some file systems tell only when the file is closed. */
+static void close_stdout(void)
+{
+	stdout_flush();
+	if (fclose(stdout)) {
+		fail("can't write to standard output: %s", strerror(errno));
+		_exit(EXIT_FAILED);
+	}
+}
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+void stdout_check(void)
+{
+	if (!is_open(STDOUT_FILENO))
+		exit(fail("standard output is closed"));
+
+	/*
+	 * The device must not become descriptor 0 or 2. What takes their place can't
+	 * be read or written as they should be, so that this is noticed.
+	 */
+	if (!is_open(STDIN_FILENO) && open("/dev/null", O_WRONLY) < 0)
+		exit(EXIT_FAILED);
+	if (!is_open(STDERR_FILENO) && open("/dev/null", O_RDONLY) < 0)
+		exit(EXIT_FAILED);
+
+	if (atexit(close_stdout))
+		die_of_memory();
+}

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Records as a table, as raw fields or as JSON.
+ */
+#include <ctype.h>
+#include <libsmartcols/libsmartcols.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "error.h"
+#include "flags.h"
+#include "json.h"
+#include "progress.h"
+#include "stdout.h"
+#include "table.h"
+
+/* Rows that are printed together. */
+#define PORTION		512
+#define MAX_COLUMNS	32
+
+struct table {
+	const struct view *view;
+	const struct output *out;
+	const char *hidden;
+	int columns[MAX_COLUMNS];
+	size_t nr_columns;
+	struct libscols_table *scols;	/* NULL for JSON */
+	size_t nr_waiting;		/* rows not printed yet */
+	bool has_rows;
+};
+
+const char *size_text(char *buf, __u64 bytes, bool plain)
+{
+	const char *unit = "\0KMGTPE";	/* bytes have none */
+	double size = bytes;
+
+	if (plain) {
+		snprintf(buf, SIZE_TEXT, "%llu", bytes);
+		return buf;
+	}
+	for (; size >= 1024; unit++)
+		size /= 1024;
+	snprintf(buf, SIZE_TEXT, "%.1f", size);
+	/* a whole number goes without its decimal, as in util-linux */
+	if (!strcmp(strchr(buf, '.'), ".0"))
+		*strchr(buf, '.') = '\0';
+	strncat(buf, unit, 1);
+	return buf;
+}
+
+static const char *value_text(const struct table *table, const struct column *column,
+			      const struct value *value, char buf[FLAGS_TEXT])
+{
+	if (value->null)
+		return column->type == COLUMN_STRING && value->string ? value->string : "";
+
+	switch (column->type) {
+	case COLUMN_STRING:
+		return value->string;
+	case COLUMN_ADDRESS:
+	case COLUMN_FRAME:
+		snprintf(buf, FLAGS_TEXT, "0x%llx", value->number);
+		return buf;
+	case COLUMN_SIZE:
+		return size_text(buf, value->number, table->out->bytes);
+	case COLUMN_COUNT:
+		snprintf(buf, FLAGS_TEXT, "%llu", value->number);
+		return buf;
+	case COLUMN_RATIO:
+		snprintf(buf, FLAGS_TEXT, "%.2f", value->ratio);
+		return buf;
+	case COLUMN_BOOLEAN:
+		return value->number ? "yes" : "no";
+	case COLUMN_FLAGS:
+		return flags_text(buf, value->number, ',');
+	case COLUMN_SWAP:
+		snprintf(buf, FLAGS_TEXT, "%u:%llu", value->swap.type, value->swap.offset);
+		return buf;
+	}
+	return "";
+}
+
+static json_t *value_json(const struct column *column, const struct value *value)
+{
+	if (value->null)
+		return json_null();
+
+	switch (column->type) {
+	case COLUMN_STRING:
+		return json_text(value->string);
+	case COLUMN_ADDRESS:
+		return json_address(value->number);
+	case COLUMN_FRAME:
+	case COLUMN_SIZE:
+	case COLUMN_COUNT:
+		return json_integer(value->number);
+	case COLUMN_RATIO:
+		return json_real(value->ratio);
+	case COLUMN_BOOLEAN:
+		return json_boolean(value->number);
+	case COLUMN_FLAGS:
+		return json_flags(value->number);
+	case COLUMN_SWAP:
+		return json_swap(value->swap.type, value->swap.offset);
+	}
+	return json_null();
+}
+
+static bool is_number(enum column_type type)
+{
+	return type == COLUMN_FRAME || type == COLUMN_SIZE || type == COLUMN_COUNT ||
+	       type == COLUMN_RATIO;
+}
+
+static const struct column *table_column(const struct table *table, size_t i)
+{
+	return &table->view->columns[table->columns[i]];
+}
+
+static struct value table_value(const struct table *table, size_t i, const void *record)
+{
+	struct value value = {};
+
+	if (table->hidden && table_column(table, i)->flags & HIDEABLE)
+		value.null = true;
+	else
+		table->view->value(&value, table->columns[i], record);
+	return value;
+}
+
+int view_column(const struct view *view, const char *name)
+{
+	for (size_t i = 0; i < view->nr_columns; i++) {
+		if (!strcasecmp(view->columns[i].name, name))
+			return i;
+	}
+	return -1;
+}
+
+static int add_column(struct table *table, const char *name)
+{
+	int column = view_column(table->view, name);
+
+	if (column < 0)
+		return misuse("there is no column '%s' here: --list-columns names them", name);
+	if (table->nr_columns == MAX_COLUMNS)
+		return misuse("-o takes at most %d columns", MAX_COLUMNS);
+	table->columns[table->nr_columns++] = column;
+	return 0;
+}
+
+static void add_usual_columns(struct table *table)
+{
+	unsigned int usual = table->out->json ? IN_JSON : IN_TABLE;
+
+	for (size_t i = 0; i < table->view->nr_columns; i++) {
+		if (table->view->columns[i].flags & usual)
+			table->columns[table->nr_columns++] = i;
+	}
+}
+
+/* In the manner of util-linux: "A,B" in place of the usual columns, "+A,B" after them. */
+static int choose_columns(struct table *table, const char *list)
+{
+	char *copy, *rest, *name;
+	int ret = 0;
+
+	if (!list || *list == '+')
+		add_usual_columns(table);
+	if (!list)
+		return 0;
+
+	copy = strdup(list);
+	if (!copy)
+		die_of_memory();
+	rest = copy + (*list == '+');
+	while (!ret && (name = strsep(&rest, ",")))
+		ret = add_column(table, name);
+	free(copy);
+	return ret;
+}
+
+static struct libscols_table *new_scols(const struct table *table)
+{
+	struct libscols_table *scols = scols_new_table();
+
+	if (!scols)
+		die_of_memory();
+
+	scols_table_enable_raw(scols, table->out->raw);
+	scols_table_enable_noheadings(scols, table->out->noheadings);
+	/* nothing is cut off: the same on a terminal and in a pipe */
+	scols_table_set_termforce(scols, SCOLS_TERMFORCE_NEVER);
+
+	for (size_t i = 0; i < table->nr_columns; i++) {
+		const struct column *column = table_column(table, i);
+		int flags = is_number(column->type) ? SCOLS_FL_RIGHT : 0;
+
+		/* libsmartcols keeps to either the heading or a strict width */
+		if (column->width > strlen(column->name))
+			flags |= SCOLS_FL_STRICTWIDTH;
+		if (!scols_table_new_column(scols, column->name, column->width, flags))
+			die_of_memory();
+	}
+	return scols;
+}
+
+struct table *table_new(const struct view *view, const struct output *out)
+{
+	struct table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		die_of_memory();
+
+	table->view = view;
+	table->out = out;
+	if (choose_columns(table, out->columns)) {
+		free(table);
+		return NULL;
+	}
+	if (!out->json)
+		table->scols = new_scols(table);
+	return table;
+}
+
+void table_free(struct table *table)
+{
+	if (!table)
+		return;
+	scols_unref_table(table->scols);
+	free(table);
+}
+
+bool table_shows(const struct table *table, int column)
+{
+	for (size_t i = 0; i < table->nr_columns; i++) {
+		if (table->columns[i] == column)
+			return true;
+	}
+	return false;
+}
+
+static void column_key(const struct column *column, char *key, size_t size)
+{
+	size_t i;
+
+	for (i = 0; column->name[i] && i < size - 1; i++)
+		key[i] = tolower(column->name[i]);
+	key[i] = '\0';
+}
+
+/* Frames above all, whether they are shown or only counted in something. */
+static void name_hidden(const struct table *table, json_t *head)
+{
+	char key[32];
+
+	if (!table->hidden)
+		return;
+	json_put_hidden(head, "pfn", table->hidden);
+	for (size_t i = 0; i < table->nr_columns; i++) {
+		const struct column *column = table_column(table, i);
+
+		column_key(column, key, sizeof(key));
+		if (column->flags & HIDEABLE)
+			json_put_hidden(head, key, table->hidden);
+	}
+}
+
+void table_begin(struct table *table, json_t *head, const char *hidden)
+{
+	table->hidden = hidden;
+	if (table->out->json) {
+		name_hidden(table, head);
+		putchar('{');
+		json_print_members(head);
+		printf(",\"%s\":[", table->view->name);
+	}
+	json_decref(head);
+}
+
+json_t *table_row_json(const struct table *table, const void *record)
+{
+	json_t *row = json_object();
+	char key[32];
+
+	for (size_t i = 0; i < table->nr_columns; i++) {
+		const struct column *column = table_column(table, i);
+		struct value value = table_value(table, i, record);
+
+		if (value.null && column->flags & OMITTED)
+			continue;
+		column_key(column, key, sizeof(key));
+		json_put(row, key, value_json(column, &value));
+	}
+	return row;
+}
+
+static void print_json_row(const struct table *table, const void *record)
+{
+	json_t *row = table_row_json(table, record);
+
+	fputs(table->has_rows ? ",\n" : "\n", stdout);
+	json_print_row(row);
+	json_decref(row);
+}
+
+static void add_scols_row(struct table *table, const void *record)
+{
+	struct libscols_line *line = scols_table_new_line(table->scols, NULL);
+	char buf[FLAGS_TEXT];
+
+	if (!line)
+		die_of_memory();
+
+	for (size_t i = 0; i < table->nr_columns; i++) {
+		struct value value = table_value(table, i, record);
+
+		if (scols_line_set_data(line, i, value_text(table, table_column(table, i),
+							    &value, buf)))
+			die_of_memory();
+	}
+}
+
+void table_row(struct table *table, const void *record)
+{
+	if (table->out->json)
+		print_json_row(table, record);
+	else
+		add_scols_row(table, record);
+	table->has_rows = true;
+	if (++table->nr_waiting == PORTION)
+		table_flush(table);
+}
+
+void table_flush(struct table *table)
+{
+	progress_erase();
+	if (table->scols && table->nr_waiting) {
+		if (scols_print_table(table->scols))
+			die_of_memory();
+		scols_table_remove_lines(table->scols);
+		scols_table_enable_noheadings(table->scols, 1);
+	}
+	table->nr_waiting = 0;
+	stdout_flush();
+}
+
+void table_end(struct table *table, json_t *tail)
+{
+	if (table->out->json) {
+		fputs(table->has_rows ? "\n]" : "]", stdout);
+		if (json_object_size(tail)) {
+			putchar(',');
+			json_print_members(tail);
+		}
+		puts("}");
+	}
+	json_decref(tail);
+	table_flush(table);
+}
+
+struct order {
+	const struct view *view;
+	int column;
+	bool descending;
+};
+
+static int compare_values(const struct view *view, int column, const void *a, const void *b)
+{
+	struct value x = {}, y = {};
+
+	view->value(&x, column, a);
+	view->value(&y, column, b);
+	if (x.null || y.null)
+		return y.null - x.null;
+
+	switch (view->columns[column].type) {
+	case COLUMN_STRING:
+		return strcmp(x.string, y.string);
+	case COLUMN_RATIO:
+		return (x.ratio > y.ratio) - (x.ratio < y.ratio);
+	default:
+		return (x.number > y.number) - (x.number < y.number);
+	}
+}
+
+static int compare_records(const void *a, const void *b, void *arg)
+{
+	const struct order *order = arg;
+	int ret = compare_values(order->view, order->column, a, b);
+
+	if (order->descending)
+		ret = -ret;
+	return ret ? ret : compare_values(order->view, 0, a, b);
+}
+
+void view_sort(const struct view *view, int column, bool descending,
+	       void *records, size_t nr, size_t size)
+{
+	struct order order = { view, column, descending };
+
+	qsort_r(records, nr, size, compare_records, &order);
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The process that a command is about, and the device bound to it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "error.h"
+#include "json.h"
+#include "target.h"
+
+const char *hidden_reason(__u32 hidden)
+{
+	/* no capability helps against lockdown, so that comes first */
+	if (hidden & VMINSPECT_HIDDEN_LOCKDOWN)
+		return "lockdown";
+	return hidden ? "CAP_SYS_ADMIN" : NULL;
+}
+
+int device_open(struct vminspect **device, struct vminspect_info *info)
+{
+	const char *path = getenv("VMINSPECT_DEVICE");
+	int ret;
+
+	if (!path)
+		path = VMINSPECT_DEVICE;
+	ret = vminspect_open(path, device, info);
+	if (ret == -EPROTONOSUPPORT)
+		return fail("the module speaks ABI %u and this program ABI %u: install the same version of both",
+			    info->abi, VMINSPECT_ABI);
+	return ret ? fail_doing(DOING_DEVICE, ret, path) : 0;
+}
+
+int device_bind(struct vminspect *device, const struct process *process)
+{
+	int fd, ret;
+
+	/* the access check is the kernel's, made here */
+	fd = process_open_file(process, "pagemap");
+	if (fd < 0)
+		return fd;
+	ret = vminspect_bind(device, fd);
+	close(fd);
+	return ret;
+}
+
+int target_check_name(const char *name)
+{
+	if (process_name_valid(name))
+		return 0;
+	return misuse("'%s' is not a pid: write a number, or self", name);
+}
+
+int target_fail(const struct target *target, int error)
+{
+	if (error != -ESRCH && error != -EACCES && error != -EPERM && error != -ENOENT)
+		return fail_doing(DOING_TARGET, error, target->name);
+
+	switch (process_kind(&target->process)) {
+	case PROCESS_ZOMBIE:
+		return fail("process %s has exited and waits for its parent (a zombie): it has no memory any more",
+			    target->name);
+	case PROCESS_KERNEL_THREAD:
+		return fail("%s is a kernel thread: it has no address space of its own",
+			    target->name);
+	default:
+		return fail_doing(DOING_TARGET, error, target->name);
+	}
+}
+
+int target_open(struct target *target, const char *name)
+{
+	int ret;
+
+	target->name = name;
+	ret = device_open(&target->device, &target->info);
+	if (ret)
+		return ret;
+
+	ret = process_open(&target->process, name);
+	if (ret) {
+		ret = fail_doing(DOING_PROCESS, ret, name);
+		goto err_close_device;
+	}
+
+	ret = device_bind(target->device, &target->process);
+	if (ret) {
+		ret = target_fail(target, ret);
+		goto err_close_process;
+	}
+	target->hidden = hidden_reason(vminspect_hidden(target->device));
+	return 0;
+
+err_close_process:
+	process_close(&target->process);
+err_close_device:
+	vminspect_close(target->device);
+	return ret;
+}
+
+void target_close(struct target *target)
+{
+	process_close(&target->process);
+	vminspect_close(target->device);
+}
+
+void target_note_hidden(const struct target *target, const struct output *out)
+{
+	if (!target->hidden || out->json)
+		return;
+	if (!strcmp(target->hidden, "lockdown"))
+		note("frames and swap slots are hidden: the kernel is locked down for confidentiality");
+	else
+		note("frames and swap slots are hidden: they are for those with %s, so run this as root",
+		     target->hidden);
+}
+
+json_t *target_json(const struct target *target)
+{
+	json_t *head = json_schema();
+
+	json_put(head, "pid", json_integer(target->process.pid));
+	json_put(head, "comm", json_text(target->process.comm));
+	return head;
+}

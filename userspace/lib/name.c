@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What states, flags, features and levels are called.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "vminspect.h"
+
+#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+
+static const char * const states[VMINSPECT_NR_STATES] = {
+	[VMINSPECT_STATE_NONE] = "none",
+	[VMINSPECT_STATE_PRESENT] = "present",
+	[VMINSPECT_STATE_SWAPPED] = "swapped",
+	[VMINSPECT_STATE_MIGRATING] = "migrating",
+	[VMINSPECT_STATE_POISONED] = "poisoned",
+	[VMINSPECT_STATE_DEVICE] = "device",
+	[VMINSPECT_STATE_MARKER] = "marker",
+	[VMINSPECT_STATE_UNKNOWN] = "unknown",
+	[VMINSPECT_STATE_UNMAPPED] = "unmapped",
+};
+
+/* Masks are the contract, positions are not: the tables follow from the masks. */
+#define BIT_OF(mask)	__builtin_ctzll(mask)
+
+static const char * const flags[] = {
+	[BIT_OF(VMINSPECT_PAGE_WRITE)] = "write",
+	[BIT_OF(VMINSPECT_PAGE_EXEC)] = "exec",
+	[BIT_OF(VMINSPECT_PAGE_USER)] = "user",
+	[BIT_OF(VMINSPECT_PAGE_GLOBAL)] = "global",
+	[BIT_OF(VMINSPECT_PAGE_YOUNG)] = "young",
+	[BIT_OF(VMINSPECT_PAGE_DIRTY)] = "dirty",
+	[BIT_OF(VMINSPECT_PAGE_SOFT_DIRTY)] = "soft_dirty",
+	[BIT_OF(VMINSPECT_PAGE_UFFD_WP)] = "uffd_wp",
+	[BIT_OF(VMINSPECT_PAGE_PROTNONE)] = "protnone",
+	[BIT_OF(VMINSPECT_PAGE_SPECIAL)] = "special",
+	[BIT_OF(VMINSPECT_PAGE_ZERO)] = "zero",
+	[BIT_OF(VMINSPECT_PAGE_ANON)] = "anon",
+	[BIT_OF(VMINSPECT_PAGE_FILE)] = "file",
+	[BIT_OF(VMINSPECT_PAGE_SHARED)] = "shared",
+	[BIT_OF(VMINSPECT_PAGE_KSM)] = "ksm",
+	[BIT_OF(VMINSPECT_PAGE_HUGE)] = "huge",
+	[BIT_OF(VMINSPECT_PAGE_HUGETLB)] = "hugetlb",
+	[BIT_OF(VMINSPECT_PAGE_EXCLUSIVE)] = "exclusive",
+	[BIT_OF(VMINSPECT_PAGE_MAPPED_ONCE)] = "mapped_once",
+	[BIT_OF(VMINSPECT_PAGE_SWAPCACHE)] = "swapcache",
+	[BIT_OF(VMINSPECT_PAGE_SHMEM)] = "shmem",
+	[BIT_OF(VMINSPECT_PAGE_NUMA_HINT)] = "numa_hint",
+	[BIT_OF(VMINSPECT_PAGE_POISON)] = "poison",
+	[BIT_OF(VMINSPECT_PAGE_GUARD)] = "guard",
+	[BIT_OF(VMINSPECT_ENTRY_PRESENT)] = "present",
+};
+
+static_assert(VMINSPECT_NR_PAGE_FLAGS == 24 && VMINSPECT_NR_STATES == 9,
+	      "every flag and every state has a name here");
+
+static const char * const features[] = {
+	[BIT_OF(VMINSPECT_FEATURE_SCAN)] = "scan",
+	[BIT_OF(VMINSPECT_FEATURE_TRANSLATE)] = "translate",
+	[BIT_OF(VMINSPECT_FEATURE_WALK)] = "walk",
+	[BIT_OF(VMINSPECT_FEATURE_DEBUGFS)] = "debugfs",
+	[BIT_OF(VMINSPECT_FEATURE_SHMEM_SWAP)] = "shmem_swap",
+	[BIT_OF(VMINSPECT_FEATURE_SOFT_DIRTY)] = "soft_dirty",
+	[BIT_OF(VMINSPECT_FEATURE_UFFD_WP)] = "uffd_wp",
+	[BIT_OF(VMINSPECT_FEATURE_THP)] = "thp",
+	[BIT_OF(VMINSPECT_FEATURE_DEVICE_PRIVATE)] = "device_private",
+};
+
+static const char * const levels[] = {
+	[1] = "PTE", [2] = "PMD", [3] = "PUD", [4] = "P4D", [5] = "PGD",
+};
+
+const char *vminspect_state_name(unsigned int state)
+{
+	return state < ARRAY_SIZE(states) ? states[state] : NULL;
+}
+
+const char *vminspect_flag_name(unsigned int bit)
+{
+	return bit < ARRAY_SIZE(flags) ? flags[bit] : NULL;
+}
+
+const char *vminspect_feature_name(unsigned int bit)
+{
+	return bit < ARRAY_SIZE(features) ? features[bit] : NULL;
+}
+
+const char *vminspect_level_name(unsigned int level)
+{
+	return level < ARRAY_SIZE(levels) ? levels[level] : NULL;
+}
+
+int vminspect_category_parse(const char *name, __u64 *category)
+{
+	for (unsigned int state = 0; state < VMINSPECT_NR_STATES; state++) {
+		if (!strcmp(name, states[state])) {
+			*category = VMINSPECT_CAT(state);
+			return 0;
+		}
+	}
+	for (unsigned int bit = 0; bit < VMINSPECT_NR_PAGE_FLAGS; bit++) {
+		if (!strcmp(name, flags[bit])) {
+			*category = 1ULL << bit;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * libvminspect: the device of the vminspect module as C calls.
+ *
+ * The library prints nothing and never exits. Functions return 0 or a count, or
+ * a negative errno. The errors of the module are passed on as its header,
+ * uapi/vminspect.h, describes them; they are not repeated with every function.
+ */
+#ifndef VMINSPECT_H
+#define VMINSPECT_H
+
+#include <linux/types.h>
+
+#include "uapi/vminspect.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** VMINSPECT_DEVICE - where the module puts its device */
+#define VMINSPECT_DEVICE	"/dev/vminspect"
+
+/**
+ * struct vminspect - an open device, bound to at most one address space
+ *
+ * Once bound it may be used by several threads at the same time.
+ */
+struct vminspect;
+
+/**
+ * vminspect_open() - open the device and ask what it can do
+ * @path: name of the device; NULL is VMINSPECT_DEVICE
+ * @out: written on success; to be closed with vminspect_close()
+ * @info: what the module says of itself; may be NULL. It is also written when
+ *	the call fails with -EPROTONOSUPPORT, else only on success
+ *
+ * Return: 0, or
+ *
+ * ================ ==========================================================
+ * -ENOENT          no such device: the module is not loaded
+ * -ENODEV, -ENXIO  the same, but a name was left behind
+ * -EACCES          the caller may not open it
+ * -ENOTTY          @path is something else
+ * -EPROTONOSUPPORT the module speaks another ABI than VMINSPECT_ABI
+ * -ENOMEM          out of memory
+ * ================ ==========================================================
+ */
+int vminspect_open(const char *path, struct vminspect **out,
+		   struct vminspect_info *info);
+
+/**
+ * vminspect_close() - close the device
+ * @dev: from vminspect_open(); NULL is allowed
+ *
+ * Every cursor on @dev must have been stopped before.
+ */
+void vminspect_close(struct vminspect *dev);
+
+/**
+ * vminspect_bind() - choose the address space
+ * @dev: an open device that is not bound yet
+ * @pagemap_fd: a descriptor of /proc/PID/pagemap; it may be closed afterwards
+ *
+ * Return: 0, or the errors of VMINSPECT_IOC_BIND.
+ */
+int vminspect_bind(struct vminspect *dev, int pagemap_fd);
+
+/**
+ * vminspect_hidden() - what the caller does not get to see
+ * @dev: a bound device
+ *
+ * Return: a mask of VMINSPECT_HIDDEN_*. If it is not 0, members that a frame
+ * could be told from are zero, and that zero means nothing.
+ */
+__u32 vminspect_hidden(const struct vminspect *dev);
+
+/**
+ * struct vminspect_extents - a cursor over the extents of a range
+ *
+ * Its memory does not grow with the range. One thread at a time may use it.
+ */
+struct vminspect_extents;
+
+/**
+ * vminspect_extents_start() - begin to read the extents of a range
+ * @dev: a bound device; it must stay open until the cursor is stopped
+ * @what: flags, start, end, the three category masks, return_mask and split_mask
+ *	are used as VMINSPECT_IOC_SCAN defines them; other members are ignored
+ * @out: written on success; to be freed with vminspect_extents_stop()
+ *
+ * The kernel is first asked by vminspect_extents_next().
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int vminspect_extents_start(struct vminspect *dev, const struct vminspect_scan *what,
+			    struct vminspect_extents **out);
+
+/**
+ * vminspect_extents_next() - the next extent
+ * @cursor: where it stands
+ * @extent: written if there is one more
+ *
+ * Extents come in the order of their addresses. Runs that the module gave in two
+ * parts, because a call ended between them, are put together again.
+ *
+ * Return: 1, or 0 after the last one, or the errors of VMINSPECT_IOC_SCAN (then
+ * and for good; what was read before the error came was handed out before it), or
+ * -EIO if the module made no progress.
+ */
+int vminspect_extents_next(struct vminspect_extents *cursor,
+			   struct vminspect_extent *extent);
+
+/**
+ * vminspect_extents_resume() - where to go on after an error
+ * @cursor: where it stands
+ *
+ * Return: after vminspect_extents_next() returned an error, the first address of
+ * which nothing was reported.
+ */
+__u64 vminspect_extents_resume(const struct vminspect_extents *cursor);
+
+/**
+ * vminspect_extents_stop() - free a cursor
+ * @cursor: from vminspect_extents_start(); NULL is allowed
+ */
+void vminspect_extents_stop(struct vminspect_extents *cursor);
+
+/**
+ * vminspect_extent_cut() - divide an extent in two
+ * @extent: what is divided; afterwards it ends at @at
+ * @at: address inside it, a multiple of 4096 above its start and below its end
+ * @rest: the part from @at on, with the frame or swap offset that belongs there
+ */
+void vminspect_extent_cut(struct vminspect_extent *extent, __u64 at,
+			  struct vminspect_extent *rest);
+
+/**
+ * vminspect_translate() - what stands behind many addresses
+ * @dev: a bound device
+ * @addresses: @nr addresses, not necessarily aligned, in any order
+ * @nr: how many, at least 1
+ * @return_mask: as in struct vminspect_translate
+ * @entries: room for @nr
+ *
+ * Return: how many were translated, from the first on: less than @nr if an error
+ * came after that many, which the next call will return. Or the errors
+ * of VMINSPECT_IOC_TRANSLATE, or -EIO if the module made no progress.
+ */
+int vminspect_translate(struct vminspect *dev, const __u64 *addresses, __u32 nr,
+			__u64 return_mask, struct vminspect_entry *entries);
+
+/**
+ * vminspect_walk() - one translation, level by level
+ * @dev: a bound device
+ * @va: the address, not necessarily aligned
+ * @return_mask: as in struct vminspect_walk
+ * @walk: written on success
+ *
+ * Return: 0, or the errors of VMINSPECT_IOC_WALK.
+ */
+int vminspect_walk(struct vminspect *dev, __u64 va, __u64 return_mask,
+		   struct vminspect_walk *walk);
+
+/**
+ * vminspect_state_name() - the name of a state
+ * @state: VMINSPECT_STATE_*
+ *
+ * Return: its name in lower case, or NULL if there is no such state.
+ */
+const char *vminspect_state_name(unsigned int state);
+
+/**
+ * vminspect_flag_name() - the name of a flag
+ * @bit: number of its bit in VMINSPECT_PAGE_FLAGS, or 31 for VMINSPECT_ENTRY_PRESENT
+ *
+ * Return: its name in lower case, or NULL if there is no such flag.
+ */
+const char *vminspect_flag_name(unsigned int bit);
+
+/**
+ * vminspect_feature_name() - the name of a feature
+ * @bit: number of its bit in vminspect_info.features
+ *
+ * Return: its name in lower case, or NULL if this library does not know it.
+ */
+const char *vminspect_feature_name(unsigned int bit);
+
+/**
+ * vminspect_level_name() - the name of a level of page tables
+ * @level: as in struct vminspect_walk_level
+ *
+ * Return: PGD, P4D, PUD, PMD or PTE, or NULL if there is no such level.
+ */
+const char *vminspect_level_name(unsigned int level);
+
+/**
+ * vminspect_category_parse() - the category that a name stands for
+ * @name: the name of a state or of a flag, in lower case
+ * @category: written on success: one bit, as in the masks of struct vminspect_scan
+ *
+ * Return: 0, or -ENOENT if nothing is called so.
+ */
+int vminspect_category_parse(const char *name, __u64 *category);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* VMINSPECT_H */
