@@ -90,14 +90,6 @@ static void entry_decode_present(struct vmi_entry *entry, unsigned long vm_flags
 	entry->frame = entry_pfn(entry->raw, entry->shift);
 	entry->flags |= vmi_entry_hardware_flags(entry->raw);
 
-	/*
-	 * clear_refs leaves hugetlb alone (clear_refs_test_walk() in
-	 * fs/proc/task_mmu.c has no hugetlb callback): the bit was set when the
-	 * page was mapped and means nothing. Only the mapping's own counts.
-	 */
-	if ((vm_flags & (VM_HUGETLB | VM_SOFTDIRTY)) == VM_HUGETLB)
-		entry->flags &= ~VMINSPECT_PAGE_SOFT_DIRTY;
-
 	if ((entry->flags & VMINSPECT_PAGE_PROTNONE) &&
 	    (vm_flags & VM_ACCESS_FLAGS) && !vmi_compat_vma_uffd_rwp(vm_flags))
 		entry->flags |= VMINSPECT_PAGE_NUMA_HINT;
@@ -259,6 +251,15 @@ void vmi_entry_decode(u64 raw, unsigned int shift, unsigned long vm_flags,
 		entry_decode_present(entry, vm_flags);
 	else
 		entry_decode_soft(entry);
+
+	/*
+	 * clear_refs leaves hugetlb alone and what maps frames without pages
+	 * (clear_refs_walk_ops and clear_refs_test_walk() in
+	 * fs/proc/task_mmu.c): once set, the bit stays, and means nothing. Only
+	 * the mapping's own counts.
+	 */
+	if ((vm_flags & (VM_HUGETLB | VM_PFNMAP)) && !(vm_flags & VM_SOFTDIRTY))
+		entry->flags &= ~VMINSPECT_PAGE_SOFT_DIRTY;
 }
 
 /**

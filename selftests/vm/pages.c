@@ -17,8 +17,6 @@
 #define PAGE	4096UL
 #define HUGE	(2048UL * 1024)
 
-static char seen;	/* keeps a read from being optimised away */
-
 static void say(const void *va, const char *kind)
 {
 	printf("%p %s\n", va, kind);
@@ -47,7 +45,7 @@ static void make_small(void)
 
 	va[0] = 1;
 	say(va, "written once: an ordinary page");
-	seen = va[PAGE];
+	asm volatile("" : : "r" (va[PAGE]));	/* a read that is made */
 	say(va + PAGE, "only ever read: the shared page of zeroes");
 	say(va + 2 * PAGE, "never touched: nothing");
 	va[3 * PAGE] = 1;
