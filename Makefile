@@ -48,7 +48,8 @@ module:	## the module alone
 	@test -n "$(KREL)" || { echo 'No kernel headers found: run "make deps" first, or name them with KDIR=.' >&2; exit 1; }
 	@mkdir -p $(MODULE_DIR)
 	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/module $(CURDIR)/uapi $(MODULE_DIR)/
-	@$(MAKE) -s -C $(KDIR) M=$(MODULE_DIR) modules
+	@$(MAKE) -s -C $(KDIR) M=$(MODULE_DIR) modules \
+		2> >(grep -v 'Skipping BTF generation' >&2)
 
 .PHONY: tool
 tool:	## library and tool alone
