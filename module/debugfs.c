@@ -9,6 +9,11 @@
  * The choice belongs to the open file, so readers do not disturb each other. A
  * file has no position: a read goes on where the last one ended, and after
  * the end, or another choice, from the beginning.
+ *
+ * A choice is refused, and the one before stays, with EINVAL: it is no number or
+ * "self", or no address of a process; ESRCH: there is no such process, or nobody
+ * runs in it any more, or it is one of the kernel's; EACCES: the opener of the file
+ * may not look into it. A read returns ESRCH once nobody runs there any more.
  */
 #include <linux/debugfs.h>
 #include <linux/err.h>
@@ -164,15 +169,20 @@ static int maps_scan(struct view *view, struct vmi_scan *scan)
 	int ret;
 
 	scan->max = LINES_A_READ;
-	do {
-		if (signal_pending(current))
-			return -EINTR;
+	for (;;) {
 		before = scan->walk.next;
 		ret = vmi_scan_batch(scan);
 		if (ret)
 			return ret;
+		if (scan->walk.next == before || scan->walk.next == scan->walk.end)
+			break;
+		if (signal_pending(current)) {
+			/* What was found counts. Its last run may go on. */
+			view->next = scan->walk.next;
+			return scan->nr ? 0 : -ERESTARTSYS;
+		}
 		cond_resched();
-	} while (scan->walk.next != before && scan->walk.next != scan->walk.end);
+	}
 
 	view->ended = scan->walk.next == scan->walk.end;
 	if (!view->ended) {

@@ -84,12 +84,18 @@ static bool scan_frames_follow(const struct vminspect_extent *prev,
 	}
 }
 
-/* Zero pages follow one another if they are the same page. */
-static bool scan_zeroes_follow(const struct vminspect_extent *prev,
+/*
+ * Zero pages follow one another if they are the same page, and the caller is told
+ * so: others count on frames that do.
+ */
+static bool scan_zeroes_follow(const struct vmi_scan *scan,
+			       const struct vminspect_extent *prev,
 			       const struct vminspect_extent *next)
 {
 	u64 inside = (1ULL << (prev->page_shift - PAGE_SHIFT)) - 1;
 
+	if (!(scan->returned & VMINSPECT_PAGE_ZERO))
+		return scan_frames_follow(prev, next);
 	return (prev->frame & ~inside) == (next->frame & ~inside);
 }
 
@@ -108,7 +114,7 @@ static bool scan_alike(const struct vmi_scan *scan,
 		return true;
 	if (zero != scan->zero)
 		return false;
-	return zero ? scan_zeroes_follow(prev, next) :
+	return zero ? scan_zeroes_follow(scan, prev, next) :
 		      scan_frames_follow(prev, next);
 }
 

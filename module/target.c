@@ -98,7 +98,8 @@ struct vmi_target *vmi_target_bind(struct file *opened, struct file *pagemap)
  *
  * The name is looked up where the caller is: its mount and pid namespace.
  *
- * Return: as vmi_target_bind(), or the error of opening the target's pagemap.
+ * Return: as vmi_target_bind(), ESRCH also if there is no such process, or the
+ * error of opening the target's pagemap.
  */
 struct vmi_target *vmi_target_open(struct file *opened, const char *pid)
 {
@@ -114,6 +115,8 @@ struct vmi_target *vmi_target_open(struct file *opened, const char *pid)
 	pagemap = filp_open(path, O_RDONLY, 0);
 	revert_creds(caller);
 	kfree(path);
+	if (pagemap == ERR_PTR(-ENOENT))	/* nobody wrote a file's name */
+		return ERR_PTR(-ESRCH);
 	if (IS_ERR(pagemap))
 		return ERR_CAST(pagemap);
 

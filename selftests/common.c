@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/kernel-page-flags.h>
+#include <linux/userfaultfd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -157,16 +165,193 @@ uint64_t pagemap_entry(int pagemap, const void *va)
 	return pagemap_read(pagemap, (uintptr_t)va, &entry, 1) ? 0 : entry;
 }
 
+struct vminspect_entry extent_entry(const struct vminspect_extent *extent,
+				    uint64_t va)
+{
+	struct vminspect_entry entry = {
+		.frame = extent->frame,
+		.flags = extent->flags,
+		.state = extent->state,
+		.page_shift = extent->page_shift,
+		.swap_type = extent->swap_type,
+		.node = extent->node,
+	};
+
+	switch (extent->state) {
+	case VMINSPECT_STATE_PRESENT:
+		/* Small zero pages are all the same one, huge ones have an inside. */
+		if (extent->flags & VMINSPECT_PAGE_ZERO) {
+			if (extent->page_shift > 12)
+				entry.frame = (extent->frame & ~511ULL) | (va / SZ_4K % 512);
+			break;
+		}
+		/* fall through */
+	case VMINSPECT_STATE_SWAPPED:
+	case VMINSPECT_STATE_MIGRATING:
+	case VMINSPECT_STATE_POISONED:
+	case VMINSPECT_STATE_DEVICE:
+		entry.frame += (va - extent->start) / SZ_4K;
+	}
+	return entry;
+}
+
+/* No page stands behind these in the sense of pagemap: vm_normal_page() is NULL. */
+static bool entry_is_special(const struct vminspect_entry *entry)
+{
+	return entry->flags & (VMINSPECT_PAGE_SPECIAL | VMINSPECT_PAGE_ZERO);
+}
+
+static const char *present_differs(const struct vminspect_entry *entry, uint64_t pagemap)
+{
+	bool huge_zero = (entry->flags & VMINSPECT_PAGE_ZERO) && entry->page_shift > 12;
+
+	/* A quirk: what maps frames without pages is passed over (walk_page_test()). */
+	if ((entry->flags & VMINSPECT_PAGE_SPECIAL) && !(entry->flags & VMINSPECT_PAGE_ZERO) &&
+	    !(pagemap & ~PM_SOFT_DIRTY))
+		return NULL;
+	if ((pagemap & (PM_PRESENT | PM_SWAP)) != PM_PRESENT)
+		return "not present in pagemap";
+	if ((pagemap & PM_PFN_MASK) != entry->frame)
+		return "frame";
+	/* A quirk: what is not anonymous is called a file, and so the huge zero page. */
+	if (!(pagemap & PM_FILE) != !(entry->flags & VMINSPECT_PAGE_FILE) && !huge_zero)
+		return "file";
+	if (!(pagemap & PM_MMAP_EXCLUSIVE) != !(entry->flags & VMINSPECT_PAGE_MAPPED_ONCE))
+		return "mapped_once";
+	if (!entry_is_special(entry) &&
+	    !(entry->flags & VMINSPECT_PAGE_MAPPED_ONCE) != !!(entry->flags & VMINSPECT_PAGE_SHARED))
+		return "shared is not the contrary of mapped_once";
+	return NULL;
+}
+
+/*
+ * A quirk: of hugetlb pagemap shows what is present, and the uffd-wp bit, but no other
+ * entry (pagemap_hugetlb_range() in fs/proc/task_mmu.c). Another: it shows FILE and
+ * MMAP_EXCLUSIVE of the page behind migration and poison entries, which need not be
+ * there any more; we look behind present entries only.
+ */
+static const char *absent_differs(const struct vminspect_entry *entry, uint64_t pagemap)
+{
+	bool swap = pagemap & PM_SWAP;
+	unsigned int type = PM_SWAP_TYPE(pagemap);
+
+	if (pagemap & PM_PRESENT)
+		return "present in pagemap";
+	if (entry->flags & VMINSPECT_PAGE_HUGETLB)
+		return swap ? "swap bit of hugetlb" : NULL;
+	/* Its page-table entry is empty: pagemap can't tell. */
+	if (entry->flags & VMINSPECT_PAGE_SHMEM)
+		return swap ? "swap bit of a page of shared memory" : NULL;
+
+	switch (entry->state) {
+	case VMINSPECT_STATE_NONE:
+	case VMINSPECT_STATE_UNMAPPED:
+		return swap ? "swap bit" : NULL;
+	case VMINSPECT_STATE_SWAPPED:
+		if (!swap || type != entry->swap_type)
+			return "swap type";
+		return PM_SWAP_OFFSET(pagemap) == entry->frame ? NULL : "swap offset";
+	case VMINSPECT_STATE_MIGRATING:
+	case VMINSPECT_STATE_POISONED:
+	case VMINSPECT_STATE_DEVICE:
+		if (!swap || PM_SWAP_OFFSET(pagemap) != entry->frame)
+			return "frame of an entry that is not present";
+		return NULL;
+	case VMINSPECT_STATE_MARKER:
+		return swap ? NULL : "swap bit of a marker";
+	}
+	return "state";
+}
+
+const char *pagemap_differs(const struct vminspect_entry *entry, uint64_t pagemap)
+{
+	if (!(pagemap & PM_SOFT_DIRTY) != !(entry->flags & VMINSPECT_PAGE_SOFT_DIRTY))
+		return "soft_dirty";
+	if (!(pagemap & PM_UFFD_WP) != !(entry->flags & VMINSPECT_PAGE_UFFD_WP))
+		return "uffd_wp";
+	if (entry->state == VMINSPECT_STATE_PRESENT)
+		return present_differs(entry, pagemap);
+	return absent_differs(entry, pagemap);
+}
+
+static uint64_t kpage_word(int *fd, const char *path, uint64_t pfn)
+{
+	uint64_t word = 0;
+
+	if (*fd < 0)
+		*fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (pread(*fd, &word, sizeof(word), pfn * sizeof(word)) != sizeof(word))
+		return 0;
+	return word;
+}
+
 uint64_t kpage_flags(uint64_t pfn)
 {
 	static int fd = -1;
-	uint64_t flags = 0;
 
-	if (fd < 0)
-		fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
-	if (pread(fd, &flags, sizeof(flags), pfn * sizeof(flags)) != sizeof(flags))
-		return 0;
-	return flags;
+	return kpage_word(&fd, "/proc/kpageflags", pfn);
+}
+
+uint64_t kpage_count(uint64_t pfn)
+{
+	static int fd = -1;
+
+	return kpage_word(&fd, "/proc/kpagecount", pfn);
+}
+
+const char *kpageflags_differ(const struct vminspect_entry *entry, uint64_t flags)
+{
+	static const struct {
+		uint32_t ours;
+		int theirs;
+		const char *name;
+	} same[] = {
+		{ VMINSPECT_PAGE_HUGETLB,	KPF_HUGE,	"hugetlb" },
+		{ VMINSPECT_PAGE_ANON,		KPF_ANON,	"anon" },
+		{ VMINSPECT_PAGE_KSM,		KPF_KSM,	"ksm" },
+		{ VMINSPECT_PAGE_ZERO,		KPF_ZERO_PAGE,	"zero" },
+	};
+	size_t i;
+
+	/* What is special has no page that were its own, but for the zero page. */
+	if ((entry->flags & VMINSPECT_PAGE_SPECIAL) && !(entry->flags & VMINSPECT_PAGE_ZERO))
+		return flags & (1ULL << KPF_ZERO_PAGE) ? "zero" : NULL;
+	for (i = 0; i < ARRAY_LEN(same); i++)
+		if (!(entry->flags & same[i].ours) != !(flags & (1ULL << same[i].theirs)))
+			return same[i].name;
+	/* On pages of files the bit has another meaning. */
+	if ((entry->flags & VMINSPECT_PAGE_ANON) &&
+	    !(entry->flags & VMINSPECT_PAGE_SWAPCACHE) != !(flags & (1ULL << KPF_SWAPCACHE)))
+		return "swapcache";
+	if ((entry->flags & VMINSPECT_PAGE_HUGE) &&
+	    !(flags & (1ULL << KPF_THP | 1ULL << KPF_HUGE)))
+		return "huge";
+	return NULL;
+}
+
+const char *entry_text(const struct vminspect_entry *entry, char *text, size_t size)
+{
+	static const char *const states[] = {
+		"none", "present", "swapped", "migrating", "poisoned", "device", "marker",
+		"unknown", "unmapped",
+	};
+	static const char *const flags[] = {
+		"write", "exec", "user", "global", "young", "dirty", "soft_dirty", "uffd_wp",
+		"protnone", "special", "zero", "anon", "file", "shared", "ksm", "huge",
+		"hugetlb", "exclusive", "mapped_once", "swapcache", "shmem", "numa_hint",
+		"poison", "guard",
+	};
+	const char *page = entry->page_shift == 12 ? "4K" : entry->page_shift == 21 ? "2M" :
+			   entry->page_shift == 30 ? "1G" : "?";
+	size_t len, i;
+
+	len = snprintf(text, size, "%s %s",
+		       entry->state < ARRAY_LEN(states) ? states[entry->state] : "?", page);
+	for (i = 0; i < 32; i++)
+		if (entry->flags & (1U << i) && len < size)
+			len += snprintf(text + len, size - len, " %s",
+					i < ARRAY_LEN(flags) ? flags[i] : "?");
+	return text;
 }
 
 static bool parse_head(const char *line, struct mapping *mapping)
@@ -199,6 +384,8 @@ static void parse_sum(const char *line, struct mapping *mapping)
 		return;
 	if (!strcmp(key, "Rss"))
 		mapping->rss = kb * 1024;
+	else if (!strcmp(key, "Referenced"))
+		mapping->referenced = kb * 1024;
 	else if (!strcmp(key, "AnonHugePages"))
 		mapping->anon_huge = kb * 1024;
 	else if (!strcmp(key, "ShmemPmdMapped"))
@@ -252,6 +439,194 @@ long status_kb(pid_t pid, const char *key)
 			kb = strtol(line + len + 1, NULL, 10);
 	fclose(status);
 	return kb;
+}
+
+int looker_open(struct looker *look, pid_t pid)
+{
+	memset(look, 0, sizeof(*look));
+	look->pagemap = pagemap_open(pid);
+	look->device = device_bound(pid);
+	if (look->pagemap >= 0 && look->device >= 0)
+		return 0;
+	return look->pagemap < 0 ? look->pagemap : look->device;
+}
+
+void looker_close(struct looker *look)
+{
+	close(look->pagemap);
+	close(look->device);
+}
+
+static bool entry_same(const struct vminspect_entry *a, const struct vminspect_entry *b,
+		       uint64_t mask)
+{
+	return a->frame == b->frame && a->state == b->state && a->page_shift == b->page_shift &&
+	       a->swap_type == b->swap_type && ((a->flags ^ b->flags) & mask) == 0 &&
+	       b->node == -1 && !b->reserved && !b->reserved2;
+}
+
+/* A scan of one page with @mask; its only extent has to be that page. */
+static bool look_scan(struct looker *look, uint64_t va, uint64_t mask)
+{
+	struct vminspect_extent extent;
+	struct vminspect_scan scan = {
+		.start = va,
+		.end = va + SZ_4K,
+		.extents = (uintptr_t)&extent,
+		.nr_extents = 1,
+		.return_mask = mask | VMINSPECT_RETURN_FRAME,
+	};
+	struct vminspect_entry entry;
+
+	if (device_scan(look->device, &scan) || scan.nr_filled != 1 || scan.resume != scan.end ||
+	    extent.start != va || extent.end != scan.end || extent.mixed)
+		return false;
+	entry = extent_entry(&extent, va);
+	return entry_same(&look->entry, &entry, mask) && !(entry.flags & ~mask);
+}
+
+static bool look_walk(struct looker *look, uint64_t va)
+{
+	struct vminspect_walk *walk = &look->walk;
+	struct vminspect_walk_level *leaf;
+	uint32_t i;
+
+	if (device_walk(look->device, va, walk) ||
+	    !entry_same(&look->entry, &walk->entry, VMINSPECT_PAGE_FLAGS))
+		return false;
+	if (look->entry.state == VMINSPECT_STATE_UNMAPPED)
+		return !walk->nr_levels;
+	if (!walk->nr_levels || walk->nr_levels > VMINSPECT_MAX_LEVELS)
+		return false;
+	for (i = 0; i < walk->nr_levels - 1; i++)
+		if (walk->levels[i].leaf || !(walk->levels[i].flags & VMINSPECT_ENTRY_PRESENT))
+			return false;
+	leaf = &walk->levels[i];
+	if (!leaf->leaf)
+		return false;
+	/* Nothing may stand on any level, what stands there stands on its own. */
+	return !leaf->raw || leaf->level == (look->entry.page_shift - 12) / 9 + 1;
+}
+
+/* NULL, or who disagrees. */
+static const char *look_once(struct looker *look, uint64_t va)
+{
+	const char *differs;
+
+	if (device_lookup(look->device, (void *)va, &look->entry))
+		return "TRANSLATE failed";
+	look->pagemap_entry = pagemap_entry(look->pagemap, (void *)va);
+	if (!look_scan(look, va, VMINSPECT_PAGE_FLAGS))
+		return "SCAN is not TRANSLATE";
+	if (!look_scan(look, va, VMINSPECT_PAGE_FLAGS & ~VMINSPECT_PAGE_FROM_PAGE))
+		return "SCAN of entries alone is not TRANSLATE";
+	if (!look_walk(look, va))
+		return "WALK is not TRANSLATE";
+	differs = pagemap_differs(&look->entry, look->pagemap_entry);
+	if (!differs && look->entry.state == VMINSPECT_STATE_PRESENT)
+		differs = kpageflags_differ(&look->entry, kpage_flags(look->entry.frame));
+	return differs;
+}
+
+const char *look_text(struct looker *look, const void *va)
+{
+	uint64_t page = (uintptr_t)va & ~(SZ_4K - 1);
+	const char *differs = NULL;
+	size_t len;
+	int tries;
+
+	/* The kernel moves pages and collapses them at any time: is it still so? */
+	for (tries = 0; tries < 3; tries++) {
+		differs = look_once(look, page);
+		if (!differs)
+			break;
+	}
+	entry_text(&look->entry, look->text, sizeof(look->text));
+	if (differs) {
+		len = strlen(look->text);
+		snprintf(look->text + len, sizeof(look->text) - len,
+			 "; DIFFERS: %s; pagemap %#" PRIx64, differs, look->pagemap_entry);
+	}
+	return look->text;
+}
+
+struct mapping_search {
+	uint64_t va;
+	struct mapping *found;
+};
+
+static int mapping_match(const struct mapping *mapping, void *arg)
+{
+	struct mapping_search *search = arg;
+
+	if (search->va < mapping->start || search->va >= mapping->end)
+		return 0;
+	*search->found = *mapping;
+	return 1;
+}
+
+int mapping_at(pid_t pid, const void *va, struct mapping *mapping)
+{
+	struct mapping_search search = { (uintptr_t)va, mapping };
+	int ret = each_mapping(pid, mapping_match, &search);
+
+	return ret == 1 ? 0 : ret < 0 ? ret : -ENOENT;
+}
+
+long vmstat(const char *key)
+{
+	size_t len = strlen(key);
+	char line[128];
+	long value = -1;
+	FILE *file = fopen("/proc/vmstat", "re");
+
+	if (!file)
+		return -1;
+	while (value < 0 && fgets(line, sizeof(line), file))
+		if (!strncmp(line, key, len) && line[len] == ' ')
+			value = strtol(line + len, NULL, 10);
+	fclose(file);
+	return value;
+}
+
+bool cpu_has(const char *flag)
+{
+	FILE *file = fopen("/proc/cpuinfo", "re");
+	char line[8192], *word, *rest;
+	bool found = false;
+
+	if (!file)
+		return false;
+	while (!found && fgets(line, sizeof(line), file)) {
+		if (strncmp(line, "flags", 5))
+			continue;
+		for (word = strtok_r(line, " \t\n", &rest); word && !found;
+		     word = strtok_r(NULL, " \t\n", &rest))
+			found = !strcmp(word, flag);
+		break;
+	}
+	fclose(file);
+	return found;
+}
+
+int iomem_name(uint64_t pa, char *name, size_t size)
+{
+	FILE *file = fopen("/proc/iomem", "re");
+	uint64_t first, last;
+	char line[256];
+	int at, ret = -ENOENT;
+
+	if (!file)
+		return -errno;
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, " %" SCNx64 "-%" SCNx64 " : %n", &first, &last, &at) < 2 ||
+		    pa < first || pa > last)
+			continue;
+		snprintf(name, size, "%.*s", (int)strcspn(line + at, "\n"), line + at);
+		ret = 0;
+	}
+	fclose(file);
+	return ret;
 }
 
 bool monitor_present(void)
@@ -309,32 +684,45 @@ static size_t monitor_words(const char *line, uint64_t *words, size_t nr)
 	return i;
 }
 
-#define MONITOR_CHUNK	64
-
-int monitor_read(uint64_t pa, uint64_t *words, size_t nr)
+/* The reply is JSON: a string in which a line ends with the four characters "\r\n". */
+int monitor_command(const char *command, char *reply, size_t size)
 {
 	int fd = open(getenv("VMINSPECT_MONITOR"), O_RDWR | O_CLOEXEC);
-	char line[16384], question[160];
+	char question[256];
 	int ret;
 
 	if (fd < 0)
 		return -errno;
 	/* Needed once in the life of the monitor; later an error that hurts nobody. */
-	ret = monitor_ask(fd, "{\"execute\":\"qmp_capabilities\"}\n", line, sizeof(line));
+	ret = monitor_ask(fd, "{\"execute\":\"qmp_capabilities\"}\n", reply, size);
+	if (!ret) {
+		snprintf(question, sizeof(question),
+			 "{\"execute\":\"human-monitor-command\",\"arguments\":"
+			 "{\"command-line\":\"%s\"}}\n", command);
+		ret = monitor_ask(fd, question, reply, size);
+	}
+	close(fd);
+	return ret;
+}
+
+#define MONITOR_CHUNK	64
+
+int monitor_read(uint64_t pa, uint64_t *words, size_t nr)
+{
+	char reply[16384], command[64];
+	int ret = 0;
+
 	while (!ret && nr) {
 		size_t chunk = nr < MONITOR_CHUNK ? nr : MONITOR_CHUNK;
 
-		snprintf(question, sizeof(question),
-			 "{\"execute\":\"human-monitor-command\",\"arguments\":"
-			 "{\"command-line\":\"xp/%zuxg 0x%" PRIx64 "\"}}\n", chunk, pa);
-		ret = monitor_ask(fd, question, line, sizeof(line));
-		if (!ret && monitor_words(line, words, chunk) != chunk)
+		snprintf(command, sizeof(command), "xp/%zuxg 0x%" PRIx64, chunk, pa);
+		ret = monitor_command(command, reply, sizeof(reply));
+		if (!ret && monitor_words(reply, words, chunk) != chunk)
 			ret = -EIO;
 		words += chunk;
 		pa += chunk * sizeof(*words);
 		nr -= chunk;
 	}
-	close(fd);
 	return ret;
 }
 
@@ -385,6 +773,256 @@ int page_out(void *va, size_t size)
 	return tries;
 }
 
+int page_out_shared(void *va, size_t size)
+{
+	struct mapping mapping;
+	int tries;
+
+	for (tries = 0; tries < 50; tries++) {
+		int ret = mapping_at(getpid(), va, &mapping);
+
+		if (ret)
+			return ret;
+		if (mapping.swap >= size)
+			return 0;
+		madvise(va, size, MADV_PAGEOUT);
+		usleep(20000);
+	}
+	return -EAGAIN;
+}
+
+void *map_huge(size_t size)
+{
+	char *map = map_aligned(size, SZ_2M);
+
+	if (map && madvise(map, size, MADV_HUGEPAGE)) {
+		munmap(map, size);
+		return NULL;
+	}
+	return map;
+}
+
+void *map_small(size_t size)
+{
+	char *map = map_anon(size, PROT_READ | PROT_WRITE);
+
+	if (map)
+		madvise(map, size, MADV_NOHUGEPAGE);
+	return map;
+}
+
+static const char *hugetlb_path(size_t page, const char *what, char *path, size_t size)
+{
+	snprintf(path, size, "/sys/kernel/mm/hugepages/hugepages-%zukB/%s", page / 1024, what);
+	return path;
+}
+
+int hugetlb_reserve(size_t page, int nr)
+{
+	char path[128], text[32];
+	long all, free;
+
+	all = read_number(hugetlb_path(page, "nr_hugepages", path, sizeof(path)));
+	free = read_number(hugetlb_path(page, "free_hugepages", path, sizeof(path)));
+	if (all < 0 || free < 0)
+		return -ENODEV;
+	if (free >= nr)
+		return 0;
+	snprintf(text, sizeof(text), "%ld", all - free + nr);
+	write_file(hugetlb_path(page, "nr_hugepages", path, sizeof(path)), text);
+	free = read_number(hugetlb_path(page, "free_hugepages", path, sizeof(path)));
+	return free >= nr ? 0 : -ENOMEM;
+}
+
+void *map_hugetlb(size_t size, size_t page, int flags)
+{
+	int log = __builtin_ctzl(page) << MAP_HUGE_SHIFT;
+	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_ANONYMOUS | MAP_HUGETLB | log | flags, -1, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+int memfd(size_t size, unsigned int flags)
+{
+	int fd = memfd_create("selftest", MFD_CLOEXEC | flags);
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, size)) {
+		close(fd);
+		return -errno;
+	}
+	return fd;
+}
+
+void *map_fd(int fd, size_t size, int flags)
+{
+	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+void touch(const void *va, size_t size)
+{
+	const volatile char *byte = va;
+	size_t at;
+
+	for (at = 0; at < size; at += SZ_4K)
+		(void)byte[at];
+}
+
+void flush_tlb(void)
+{
+	char *map = map_small(64 * SZ_4K);
+
+	if (!map)
+		return;
+	memset(map, 1, 64 * SZ_4K);
+	munmap(map, 64 * SZ_4K);
+}
+
+int clear_refs(pid_t pid, const char *what)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/clear_refs", pid);
+	return write_file(path, what);
+}
+
+#ifndef UFFD_FEATURE_WP_HUGETLBFS_SHMEM
+#define UFFD_FEATURE_WP_HUGETLBFS_SHMEM	(1 << 12)
+#endif
+
+int uffd_open(void)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
+	};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, UFFDIO_API, &api)) {
+		close(fd);
+		return -EOPNOTSUPP;
+	}
+	return fd;
+}
+
+int uffd_protect(int uffd, void *va, size_t size)
+{
+	struct uffdio_register reg = {
+		.range = { (uintptr_t)va, size },
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+	struct uffdio_writeprotect protect = {
+		.range = { (uintptr_t)va, size },
+		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
+	};
+
+	if (ioctl(uffd, UFFDIO_REGISTER, &reg) || ioctl(uffd, UFFDIO_WRITEPROTECT, &protect))
+		return -errno;
+	return 0;
+}
+
+#define MOVE_MAX	1024
+
+int move_pages_to(void **pages, size_t nr, int node)
+{
+	int nodes[MOVE_MAX], status[MOVE_MAX];
+	size_t i;
+
+	if (nr > MOVE_MAX)
+		return -EINVAL;
+	for (i = 0; i < nr; i++)
+		nodes[i] = node;
+	return syscall(SYS_move_pages, 0, nr, pages, nodes, status, 4 /* MPOL_MF_MOVE_ALL */) < 0 ?
+	       -errno : 0;
+}
+
+int page_node(const void *va)
+{
+	int status = -ENOENT;
+
+	if (syscall(SYS_move_pages, 0, 1UL, &va, NULL, &status, 0))
+		return -errno;
+	return status;
+}
+
+/* Maps the first memory resource of a device that nobody has claimed. */
+static void *bar_map_of(const char *device, uint64_t *pa)
+{
+	char path[300];
+	uint64_t start, end, flags;
+	void *map = NULL;
+	FILE *list;
+	int i;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource", device);
+	list = fopen(path, "re");
+	if (!list)
+		return NULL;
+	for (i = 0; !map && i < 6; i++) {
+		int fd;
+
+		if (fscanf(list, "%" SCNx64 " %" SCNx64 " %" SCNx64, &start, &end, &flags) != 3)
+			break;
+		if (!(flags & 0x200) || end - start + 1 < SZ_4K)	/* IORESOURCE_MEM */
+			continue;
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource%d", device, i);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		map = mmap(NULL, SZ_4K, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (map == MAP_FAILED)
+			map = NULL;
+		close(fd);
+		*pa = start;
+	}
+	fclose(list);
+	return map;
+}
+
+void *bar_map(uint64_t *pa)
+{
+	DIR *dir = opendir("/sys/bus/pci/devices");
+	struct dirent *entry;
+	void *map = NULL;
+
+	if (!dir)
+		return NULL;
+	while (!map && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			map = bar_map_of(entry->d_name, pa);
+	closedir(dir);
+	return map;
+}
+
+int read_file(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = 0, len = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (len < (ssize_t)size - 1 && (got = read(fd, text + len, size - 1 - len)) > 0)
+		len += got;
+	if (got < 0)
+		len = -errno;
+	close(fd);
+	text[len < 0 ? 0 : len] = 0;
+	return len;
+}
+
+long read_number(const char *path)
+{
+	char text[64];
+
+	return read_file(path, text, sizeof(text)) <= 0 ? -1 : strtol(text, NULL, 10);
+}
+
 int write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -428,4 +1066,234 @@ int process_stop(pid_t pid)
 		usleep(10000);
 	}
 	return -ETIMEDOUT;
+}
+
+void process_end(pid_t pid)
+{
+	if (pid <= 0)
+		return;
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+#define ZOO_PAGES	64
+#define ZOO_SIZE	(ZOO_PAGES * SZ_4K)
+
+static void need(bool fine, const char *what)
+{
+	if (fine)
+		return;
+	fprintf(stderr, "# zoo: %s: %s\n", what, strerror(errno));
+	_exit(1);
+}
+
+/* Written, read, not touched, discarded, protected, by turns. */
+static void zoo_small(void)
+{
+	char *map = map_anon(ZOO_SIZE, PROT_READ | PROT_WRITE);
+	int i;
+
+	need(map && !madvise(map, ZOO_SIZE, MADV_NOHUGEPAGE), "small pages");
+	for (i = 0; i < ZOO_PAGES; i++) {
+		if (i % 4 != 3)
+			touch(map + i * SZ_4K, SZ_4K);
+		if (i % 4 < 2)
+			map[i * SZ_4K] = i;
+	}
+	need(!madvise(map + 20 * SZ_4K, 2 * SZ_4K, MADV_DONTNEED), "discard");
+	need(!mprotect(map + 32 * SZ_4K, 4 * SZ_4K, PROT_READ), "protect");
+	need(!mprotect(map + 36 * SZ_4K, 4 * SZ_4K, PROT_NONE), "PROT_NONE");
+	need(!mprotect(map + 40 * SZ_4K, 4 * SZ_4K, PROT_READ | PROT_EXEC), "PROT_EXEC");
+}
+
+/* Whole, in pieces, protected, of zeroes. */
+static void zoo_huge(void)
+{
+	char *map = map_huge(5 * SZ_2M);
+
+	need(map, "huge pages");
+	memset(map, 1, 3 * SZ_2M);
+	need(!madvise(map + SZ_2M + 7 * SZ_4K, SZ_4K, MADV_DONTNEED), "split");
+	need(!mprotect(map + 2 * SZ_2M, SZ_2M, PROT_NONE), "huge PROT_NONE");
+	touch(map + 3 * SZ_2M, SZ_4K);
+}
+
+static void zoo_hugetlb(void)
+{
+	char *private = map_hugetlb(2 * SZ_2M, SZ_2M, MAP_PRIVATE);
+	char *shared = map_hugetlb(2 * SZ_2M, SZ_2M, MAP_SHARED);
+
+	if (!private || !shared)
+		return;	/* none were reserved */
+	private[0] = 1;
+	shared[0] = 1;
+	touch(shared + SZ_2M, SZ_4K);
+}
+
+/* All out, some in again, some of those written. */
+static void zoo_swapped(void)
+{
+	char *map = map_anon(ZOO_SIZE, PROT_READ | PROT_WRITE);
+	int i;
+
+	need(map && !madvise(map, ZOO_SIZE, MADV_NOHUGEPAGE), "pages to be swapped");
+	memset(map, 2, ZOO_SIZE);
+	need(!page_out(map, ZOO_SIZE), "page out");
+	for (i = 8; i < 16; i++)
+		touch(map + i * SZ_4K, SZ_4K);
+	memset(map + 12 * SZ_4K, 3, 2 * SZ_4K);
+}
+
+/* Shared memory, out in part, and a private mapping of it that has pages of its own. */
+static void zoo_shared(char *map)
+{
+	need(map, "shared memory");
+	memset(map, 4, ZOO_SIZE - 8 * SZ_4K);
+	need(!page_out_shared(map, ZOO_SIZE / 2), "page out of shared memory");
+	touch(map + 4 * SZ_4K, 4 * SZ_4K);
+}
+
+static void zoo_memory_of_files(void)
+{
+	int fd = memfd(ZOO_SIZE, 0);
+	char *private = map_fd(fd, ZOO_SIZE, MAP_PRIVATE);
+	int id = shmget(IPC_PRIVATE, ZOO_SIZE, 0600);
+	void *segment = shmat(id, NULL, 0);
+
+	zoo_shared(map_fd(fd, ZOO_SIZE, MAP_SHARED));
+	need(private, "private mapping of a memfd");
+	memset(private + 6 * SZ_4K, 5, 4 * SZ_4K);
+	need(segment != (void *)-1, "SysV shared memory");
+	shmctl(id, IPC_RMID, NULL);
+	zoo_shared(segment);
+	zoo_shared(mmap(NULL, ZOO_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+}
+
+/* Present, swapped, huge and, in shared memory, where there is no page yet. */
+static void zoo_protected(void)
+{
+	char *small = map_anon(16 * SZ_4K, PROT_READ | PROT_WRITE);
+	char *huge = map_huge(SZ_2M);
+	char *shared = map_fd(memfd(16 * SZ_4K, 0), 16 * SZ_4K, MAP_SHARED);
+	int uffd = uffd_open();
+
+	need(small && huge && shared && uffd >= 0, "userfaultfd");
+	memset(small, 6, 12 * SZ_4K);
+	memset(huge, 6, SZ_2M);
+	memset(shared, 6, 8 * SZ_4K);
+	need(!page_out(small, 4 * SZ_4K), "page out");
+	need(!uffd_protect(uffd, small, 8 * SZ_4K), "uffd-wp");
+	need(!uffd_protect(uffd, huge, SZ_2M), "uffd-wp of a huge page");
+	need(!uffd_protect(uffd, shared, 12 * SZ_4K), "uffd-wp of shared memory");
+}
+
+static void zoo_soft_clean(void)
+{
+	char *map = map_anon(ZOO_SIZE, PROT_READ | PROT_WRITE);
+	int i;
+
+	need(map, "pages for soft-dirty");
+	memset(map, 7, ZOO_SIZE);
+	need(!page_out(map + 32 * SZ_4K, 16 * SZ_4K), "page out");
+	need(!clear_refs(getpid(), "4"), "clear_refs");
+	for (i = 0; i < ZOO_PAGES; i += 3)
+		map[i * SZ_4K] = 8;
+}
+
+static void __attribute__((noreturn)) zoo_live(int ready)
+{
+	uint64_t pa;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	zoo_small();
+	zoo_huge();
+	zoo_hugetlb();
+	zoo_swapped();
+	zoo_memory_of_files();
+	zoo_protected();
+	bar_map(&pa);	/* where there is one */
+	zoo_soft_clean();
+	need(write(ready, "", 1) == 1, "pipe");
+	for (;;)
+		pause();
+}
+
+pid_t zoo_start(void)
+{
+	int ready[2];
+	char byte;
+	pid_t pid;
+	int ret;
+
+	if (pipe(ready))
+		return -errno;
+	pid = fork();
+	if (!pid)
+		zoo_live(ready[1]);
+	close(ready[1]);
+	ret = pid > 0 && read(ready[0], &byte, 1) == 1 ? 0 : -EIO;
+	close(ready[0]);
+	if (ret) {
+		process_end(pid);
+		return ret;
+	}
+	return pid;
+}
+
+static pid_t child_start(void)
+{
+	pid_t parent = getpid();
+	pid_t pid = fork();
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)	/* died before it was asked for */
+			_exit(1);
+	}
+	return pid < 0 ? -errno : pid;
+}
+
+pid_t child_stopped(void (*run)(void *arg), void *arg)
+{
+	pid_t pid = child_start();
+	int status;
+
+	if (!pid) {
+		run(arg);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	if (pid < 0)
+		return pid;
+	if (waitpid(pid, &status, WUNTRACED) != pid || !WIFSTOPPED(status))
+		return -ECHILD;
+	return pid;
+}
+
+int child_run(int (*run)(void *arg), void *arg)
+{
+	pid_t pid = child_start();
+	int status;
+
+	if (!pid)
+		_exit(run(arg));
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+int module_unload(void)
+{
+	return syscall(SYS_delete_module, "vminspect", O_NONBLOCK) ? -errno : 0;
+}
+
+static int modprobe(void *parameters)
+{
+	execlp("modprobe", "modprobe", "-q", "vminspect", (char *)parameters, NULL);
+	return 127;
+}
+
+int module_load(const char *parameters)
+{
+	return child_run(modprobe, (void *)parameters);
 }

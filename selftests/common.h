@@ -86,7 +86,7 @@ struct mapping {
 	uint64_t start;
 	uint64_t end;
 	bool readable, writable, executable, shared;
-	uint64_t rss, anon_huge, shmem_huge, file_huge, swap, hugetlb;
+	uint64_t rss, referenced, anon_huge, shmem_huge, file_huge, swap, hugetlb;
 	char vm_flags[128];
 	char name[256];
 };
@@ -103,11 +103,29 @@ bool monitor_present(void);
 int monitor_read(uint64_t pa, uint64_t *words, size_t nr);	/* 0 or -errno */
 int monitor_command(const char *command, char *reply, size_t size);
 
+/*
+ * One page looked at in every way: TRANSLATE, SCAN with and without what the page
+ * itself tells, WALK. look_text() is entry_text() of what they agree on, and pagemap
+ * and kpageflags with them; if they don't, it says who says what.
+ */
+struct looker {
+	int device;
+	int pagemap;
+	struct vminspect_entry entry;	/* the last one, and what pagemap had for it */
+	uint64_t pagemap_entry;
+	struct vminspect_walk walk;
+	char text[512];
+};
+int looker_open(struct looker *look, pid_t pid);	/* 0 or -errno */
+void looker_close(struct looker *look);
+const char *look_text(struct looker *look, const void *va);
+
 /* Making things happen */
 void *map_anon(size_t size, int prot);		/* NULL on failure */
 void *map_aligned(size_t size, size_t align);	/* anonymous, readable, writable */
 int page_out(void *va, size_t size);		/* until pagemap says swapped */
 int page_out_shared(void *va, size_t size);	/* until smaps says so */
+void *map_small(size_t size);		/* small pages, whatever the policy is */
 void *map_huge(size_t size);		/* transparent huge pages, not touched yet */
 void *map_hugetlb(size_t size, size_t page, int flags);	/* of mmap(); not touched */
 int hugetlb_reserve(size_t page, int nr);	/* at least so many free ones */
@@ -115,6 +133,8 @@ int memfd(size_t size, unsigned int flags);
 void *map_fd(int fd, size_t size, int flags);	/* readable, writable */
 void touch(const void *va, size_t size);	/* reads a byte of each page */
 int clear_refs(pid_t pid, const char *what);
+/* Of the own processor: the kernel drops it all when so many pages are unmapped. */
+void flush_tlb(void);
 int uffd_open(void);			/* asks for write protection everywhere */
 int uffd_protect(int uffd, void *va, size_t size);	/* registers it, too */
 int move_pages_to(void **pages, size_t nr, int node);
@@ -133,5 +153,17 @@ void process_end(pid_t pid);	/* a child: killed, and waited for */
  * and out of swap, protected, zero. It sleeps once it has them. Its pid or -errno.
  */
 pid_t zoo_start(void);
+
+/*
+ * A child that runs @run and stops, with its memory as @run left it, until somebody
+ * kills it or lets it go on to its end; it dies with its parent. Its pid once it has
+ * stopped, or -errno.
+ */
+pid_t child_stopped(void (*run)(void *arg), void *arg);
+/* A child that runs @run to its end: what that returned, or -1 if it was killed. */
+int child_run(int (*run)(void *arg), void *arg);
+
+int module_unload(void);	/* 0 or -errno; EAGAIN: somebody uses it */
+int module_load(const char *parameters);	/* modprobe's exit status */
 
 #endif /* SELFTESTS_COMMON_H */
