@@ -1,0 +1,641 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Each kind of page that is in memory is really made and found, by SCAN, TRANSLATE
+ * and WALK alike, with its size, its flags and its frame. The kinds that are out of
+ * memory are in absent.c.
+ *
+ * machines: default la57 numa
+ *
+ * What a page must look like follows from how it was made. Its frame and whatever else
+ * pagemap and kpageflags know are compared with them each time a page is looked at;
+ * smaps, kpagecount, iomem and move_pages are asked where they know more.
+ */
+#define _GNU_SOURCE
+#include <linux/kernel-page-flags.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+
+#include "common.h"
+
+#define TIMEOUT	120
+
+FIXTURE(kinds)
+{
+	struct looker look;
+};
+
+FIXTURE_SETUP(kinds)
+{
+	/* The balancer protects pages and moves them when it likes. */
+	write_file("/proc/sys/kernel/numa_balancing", "0");
+	ASSERT_EQ(0, looker_open(&self->look, getpid()));
+}
+
+FIXTURE_TEARDOWN(kinds)
+{
+	looker_close(&self->look);
+}
+
+/* What stands at an address, all ways of asking agreeing. */
+#define EXPECT_LOOKS(text, va)	EXPECT_STREQ(text, look_text(&self->look, va))
+
+TEST_F_TIMEOUT(kinds, page_never_touched_is_none, TIMEOUT)
+{
+	char *map = map_small(4 * SZ_4K);
+
+	ASSERT_NE(NULL, map);
+	/* A mapping is soft-dirty as a whole until clear_refs is told 4. */
+	EXPECT_LOOKS("none 4K soft_dirty", map);
+	ASSERT_EQ(0, clear_refs(getpid(), "4"));
+	EXPECT_LOOKS("none 4K", map);
+}
+
+TEST_F_TIMEOUT(kinds, page_discarded_is_none, TIMEOUT)
+{
+	char *map = map_small(4 * SZ_4K);
+
+	ASSERT_NE(NULL, map);
+	memset(map, 1, 4 * SZ_4K);
+	ASSERT_EQ(0, madvise(map + SZ_4K, SZ_4K, MADV_DONTNEED));
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once", map);
+	EXPECT_LOOKS("none 4K soft_dirty", map + SZ_4K);
+}
+
+TEST_F_TIMEOUT(kinds, address_outside_any_mapping_is_unmapped, TIMEOUT)
+{
+	char *map = map_small(3 * SZ_4K);
+
+	ASSERT_NE(NULL, map);
+	memset(map, 1, 3 * SZ_4K);
+	ASSERT_EQ(0, munmap(map + SZ_4K, SZ_4K));
+	EXPECT_LOOKS("unmapped 4K", map + SZ_4K);
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
+		     map + 2 * SZ_4K);
+	EXPECT_LOOKS("unmapped 4K", NULL);
+}
+
+TEST_F_TIMEOUT(kinds, page_shows_the_protection_of_its_mapping, TIMEOUT)
+{
+	char *map = map_small(3 * SZ_4K);
+
+	ASSERT_NE(NULL, map);
+	memset(map, 1, 3 * SZ_4K);
+	ASSERT_EQ(0, mprotect(map, SZ_4K, PROT_READ));
+	ASSERT_EQ(0, mprotect(map + SZ_4K, SZ_4K, PROT_READ | PROT_EXEC));
+	ASSERT_EQ(0, mprotect(map + 2 * SZ_4K, SZ_4K, PROT_READ | PROT_WRITE | PROT_EXEC));
+	EXPECT_LOOKS("present 4K user young dirty soft_dirty anon exclusive mapped_once", map);
+	EXPECT_LOOKS("present 4K exec user young dirty soft_dirty anon exclusive mapped_once",
+		     map + SZ_4K);
+	map[2 * SZ_4K] = 2;	/* it becomes writable when it is written */
+	EXPECT_LOOKS("present 4K write exec user young dirty soft_dirty anon exclusive mapped_once",
+		     map + 2 * SZ_4K);
+}
+
+TEST_F_TIMEOUT(kinds, page_of_a_file_is_told_from_an_anonymous_one, TIMEOUT)
+{
+	int fd = memfd(2 * SZ_4K, 0);
+	char *shared = map_fd(fd, 2 * SZ_4K, MAP_SHARED);
+	char *private;
+
+	ASSERT_NE(NULL, shared);
+	shared[0] = 1;
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty file mapped_once", shared);
+	EXPECT_LOOKS("none 4K soft_dirty", shared + SZ_4K);
+
+	private = map_fd(fd, 2 * SZ_4K, MAP_PRIVATE);
+	ASSERT_NE(NULL, private);
+	touch(private, 1);
+	EXPECT_LOOKS("present 4K user young soft_dirty file shared", private);
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty file shared", shared);
+	EXPECT_EQ(2, kpage_count(self->look.entry.frame));
+	private[0] = 2;
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
+		     private);
+}
+
+TEST_F_TIMEOUT(kinds, program_text_is_executable_and_of_a_file, TIMEOUT)
+{
+	const char *text = look_text(&self->look, (void *)look_text);
+
+	EXPECT_EQ(text, strstr(text, "present 4K exec user young soft_dirty file "))
+		TH_LOG("%s", text);
+}
+
+static pid_t fork_sleeper(void)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	pause();
+	_exit(0);
+}
+
+TEST_F_TIMEOUT(kinds, page_shared_with_a_child_is_not_exclusive, TIMEOUT)
+{
+	char *map = map_small(SZ_4K);
+	pid_t child;
+
+	ASSERT_NE(NULL, map);
+	map[0] = 1;
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once", map);
+	child = fork_sleeper();
+	ASSERT_LT(0, child);
+	EXPECT_LOOKS("present 4K user young dirty soft_dirty anon shared", map);
+	EXPECT_EQ(2, kpage_count(self->look.entry.frame));
+
+	/* Nobody knows that it is alone until it is written. */
+	process_end(child);
+	EXPECT_LOOKS("present 4K user young dirty soft_dirty anon mapped_once", map);
+	map[0] = 2;
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once", map);
+}
+
+TEST_F_TIMEOUT(kinds, young_follows_clear_refs_and_access, TIMEOUT)
+{
+	char *map = map_small(2 * SZ_4K);
+
+	ASSERT_NE(NULL, map);
+	memset(map, 1, 2 * SZ_4K);
+	ASSERT_EQ(0, clear_refs(getpid(), "1"));
+	EXPECT_LOOKS("present 4K write user dirty soft_dirty anon exclusive mapped_once", map);
+	flush_tlb();
+	touch(map, 1);
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once", map);
+	EXPECT_LOOKS("present 4K write user dirty soft_dirty anon exclusive mapped_once",
+		     map + SZ_4K);
+}
+
+TEST_F_TIMEOUT(kinds, soft_dirty_says_what_was_written_since_clear_refs, TIMEOUT)
+{
+	char *map = map_small(4 * SZ_4K), *huge = map_huge(2 * SZ_2M);
+
+	ASSERT_NE(NULL, map);
+	ASSERT_NE(NULL, huge);
+	memset(map, 1, 3 * SZ_4K);
+	memset(huge, 1, 2 * SZ_2M);
+	ASSERT_EQ(0, clear_refs(getpid(), "4"));
+	EXPECT_LOOKS("present 4K user young dirty anon exclusive mapped_once", map);
+	EXPECT_LOOKS("present 2M user young dirty anon huge exclusive mapped_once", huge);
+
+	touch(map, 2 * SZ_4K);
+	map[SZ_4K] = 2;
+	map[3 * SZ_4K] = 2;
+	huge[SZ_2M] = 2;
+	EXPECT_LOOKS("present 4K user young dirty anon exclusive mapped_once", map);
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
+		     map + SZ_4K);
+	EXPECT_LOOKS("present 4K user young dirty anon exclusive mapped_once", map + 2 * SZ_4K);
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
+		     map + 3 * SZ_4K);
+	EXPECT_LOOKS("present 2M user young dirty anon huge exclusive mapped_once", huge);
+	EXPECT_LOOKS("present 2M write user young dirty soft_dirty anon huge exclusive mapped_once",
+		     huge + SZ_2M);
+}
+
+TEST_F_TIMEOUT(kinds, huge_page_is_one_and_each_of_its_frames_is_right, TIMEOUT)
+{
+	char *map = map_huge(SZ_2M);
+	struct mapping mapping;
+	size_t at;
+
+	ASSERT_NE(NULL, map);
+	map[0] = 1;
+	ASSERT_EQ(0, mapping_at(getpid(), map, &mapping));
+	if (!mapping.anon_huge)
+		SKIP(return, "no transparent huge page to be had");
+	for (at = 0; at < SZ_2M; at += 37 * SZ_4K)	/* frames by pagemap */
+		EXPECT_LOOKS("present 2M write user young dirty soft_dirty anon huge "
+			     "exclusive mapped_once", map + at);
+}
+
+TEST_F_TIMEOUT(kinds, huge_page_mapped_in_pieces_is_small_pages, TIMEOUT)
+{
+	char *map = map_huge(2 * SZ_2M);
+	struct mapping mapping;
+
+	ASSERT_NE(NULL, map);
+	memset(map, 1, 2 * SZ_2M);
+	ASSERT_EQ(0, madvise(map + SZ_4K, SZ_4K, MADV_DONTNEED));
+	ASSERT_EQ(0, mprotect(map + SZ_2M, SZ_4K, PROT_READ));
+	/* Splitting the entry moves its dirty bit to the page. */
+	EXPECT_LOOKS("present 4K write user young soft_dirty anon exclusive mapped_once", map);
+	EXPECT_LOOKS("none 4K soft_dirty", map + SZ_4K);
+	EXPECT_LOOKS("present 4K write user young soft_dirty anon exclusive mapped_once",
+		     map + 2 * SZ_4K);
+	EXPECT_LOOKS("present 4K user young soft_dirty anon exclusive mapped_once",
+		     map + SZ_2M);
+	/* The page behind them is a huge one still, mapped by no huge entry. */
+	EXPECT_TRUE(kpage_flags(self->look.entry.frame) & (1ULL << KPF_THP));
+	ASSERT_EQ(0, mapping_at(getpid(), map + SZ_2M, &mapping));
+	EXPECT_EQ(0, mapping.anon_huge);
+}
+
+TEST_F_TIMEOUT(kinds, huge_page_of_shared_memory_is_huge_and_of_a_file, TIMEOUT)
+{
+	const char *knob = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+	struct mapping mapping;
+	char *map, *at;
+	int fd;
+
+	if (write_file(knob, "advise"))
+		SKIP(return, "no transparent huge pages in shared memory");
+	fd = memfd(2 * SZ_2M, 0);
+	map = map_aligned(2 * SZ_2M, SZ_2M);
+	ASSERT_NE(NULL, map);
+	at = mmap(map, 2 * SZ_2M, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	ASSERT_EQ(map, at);
+	ASSERT_EQ(0, madvise(map, 2 * SZ_2M, MADV_HUGEPAGE));
+	map[0] = 1;
+	write_file(knob, "never");
+	EXPECT_LOOKS("present 2M write user young dirty soft_dirty file huge mapped_once",
+		     map + 5 * SZ_4K);
+	EXPECT_LOOKS("none 4K soft_dirty", map + SZ_2M);
+	ASSERT_EQ(0, mapping_at(getpid(), map, &mapping));
+	EXPECT_EQ(SZ_2M, mapping.shmem_huge);
+}
+
+TEST_F_TIMEOUT(kinds, hugetlb_page_of_2M, TIMEOUT)
+{
+	struct mapping mapping;
+	char *private, *shared;
+
+	if (hugetlb_reserve(SZ_2M, 4))
+		SKIP(return, "no hugetlb pages of 2M to be had");
+	private = map_hugetlb(2 * SZ_2M, SZ_2M, MAP_PRIVATE);
+	shared = map_hugetlb(2 * SZ_2M, SZ_2M, MAP_SHARED);
+	ASSERT_NE(NULL, private);
+	ASSERT_NE(NULL, shared);
+	private[0] = 1;
+	shared[0] = 1;
+	EXPECT_LOOKS("present 2M write user young dirty soft_dirty anon huge hugetlb exclusive "
+		     "mapped_once", private + 3 * SZ_4K);
+	EXPECT_LOOKS("none 4K soft_dirty", private + SZ_2M);
+	EXPECT_LOOKS("present 2M write user young dirty soft_dirty file huge hugetlb mapped_once",
+		     shared + 511 * SZ_4K);
+	ASSERT_EQ(0, mapping_at(getpid(), private, &mapping));
+	EXPECT_EQ(SZ_2M, mapping.hugetlb);
+
+	/* clear_refs leaves its pages alone and clears the mapping's own mark. */
+	ASSERT_EQ(0, clear_refs(getpid(), "4"));
+	EXPECT_LOOKS("present 2M write user young dirty anon huge hugetlb exclusive mapped_once",
+		     private);
+	ASSERT_EQ(0, mprotect(private, SZ_2M, PROT_READ));
+	EXPECT_LOOKS("present 2M user young dirty anon huge hugetlb exclusive mapped_once", private);
+	ASSERT_EQ(0, mprotect(private, SZ_2M, PROT_NONE));
+	EXPECT_LOOKS("present 2M exec young dirty protnone anon huge hugetlb exclusive mapped_once",
+		     private + 7 * SZ_4K);
+}
+
+TEST_F_TIMEOUT(kinds, hugetlb_page_of_1G, TIMEOUT)
+{
+	struct mapping mapping;
+	char *map;
+
+	if (hugetlb_reserve(SZ_1G, 1))
+		SKIP(return, "no hugetlb page of 1G was reserved at boot");
+	map = map_hugetlb(SZ_1G, SZ_1G, MAP_PRIVATE);
+	ASSERT_NE(NULL, map);
+	EXPECT_LOOKS("none 4K soft_dirty", map);
+	map[0] = 1;
+	EXPECT_LOOKS("present 1G write user young dirty soft_dirty anon huge hugetlb exclusive "
+		     "mapped_once", map);
+	EXPECT_LOOKS("present 1G write user young dirty soft_dirty anon huge hugetlb exclusive "
+		     "mapped_once", map + SZ_1G - SZ_4K);
+	ASSERT_EQ(0, mapping_at(getpid(), map, &mapping));
+	EXPECT_EQ(SZ_1G, mapping.hugetlb);
+	ASSERT_EQ(0, mprotect(map, SZ_1G, PROT_NONE));
+	EXPECT_LOOKS("present 1G exec young dirty soft_dirty protnone anon huge hugetlb exclusive "
+		     "mapped_once", map + SZ_2M + SZ_4K);
+}
+
+TEST_F_TIMEOUT(kinds, page_under_PROT_NONE_keeps_its_frame, TIMEOUT)
+{
+	char *small = map_small(SZ_4K), *huge = map_huge(SZ_2M);
+	uint64_t frame;
+
+	ASSERT_NE(NULL, small);
+	ASSERT_NE(NULL, huge);
+	small[0] = 1;
+	huge[0] = 1;
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once", small);
+	frame = self->look.entry.frame;
+	ASSERT_EQ(0, mprotect(small, SZ_4K, PROT_NONE));
+	EXPECT_LOOKS("present 4K exec young dirty soft_dirty protnone anon exclusive mapped_once",
+		     small);
+	EXPECT_EQ(frame, self->look.entry.frame);
+
+	EXPECT_LOOKS("present 2M write user young dirty soft_dirty anon huge exclusive mapped_once",
+		     huge);
+	frame = self->look.entry.frame;
+	ASSERT_EQ(0, mprotect(huge, SZ_2M, PROT_NONE));
+	EXPECT_LOOKS("present 2M exec young dirty soft_dirty protnone anon huge exclusive mapped_once",
+		     huge + 9 * SZ_4K);
+	EXPECT_EQ(frame + 9, self->look.entry.frame);
+}
+
+TEST_F_TIMEOUT(kinds, zero_page_is_told_from_a_page_of_zeroes, TIMEOUT)
+{
+	char *map = map_small(2 * SZ_4K);
+
+	ASSERT_NE(NULL, map);
+	touch(map, SZ_4K);
+	memset(map + SZ_4K, 0, SZ_4K);
+	EXPECT_LOOKS("present 4K user young soft_dirty special zero", map);
+	EXPECT_TRUE(kpage_flags(self->look.entry.frame) & (1ULL << KPF_ZERO_PAGE));
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
+		     map + SZ_4K);
+}
+
+TEST_F_TIMEOUT(kinds, huge_zero_page_is_told_from_a_huge_page, TIMEOUT)
+{
+	char *map = map_huge(2 * SZ_2M);
+	struct mapping mapping;
+
+	ASSERT_NE(NULL, map);
+	touch(map, SZ_4K);
+	EXPECT_LOOKS("present 2M user young soft_dirty zero huge", map + 6 * SZ_4K);
+	EXPECT_TRUE(kpage_flags(self->look.entry.frame) & (1ULL << KPF_ZERO_PAGE));
+	ASSERT_EQ(0, mapping_at(getpid(), map, &mapping));
+	EXPECT_EQ(0, mapping.rss);
+	EXPECT_EQ(0, mapping.anon_huge);
+
+	/* A huge page that is as clean and as read-only as the zero page. */
+	memset(map + SZ_2M, 1, SZ_2M);
+	ASSERT_EQ(0, madvise(map + SZ_2M, SZ_2M, MADV_FREE));
+	ASSERT_EQ(0, mprotect(map + SZ_2M, SZ_2M, PROT_READ));
+	EXPECT_LOOKS("present 2M user soft_dirty anon huge exclusive mapped_once", map + SZ_2M);
+
+	/* In pieces it is the small zero page. */
+	ASSERT_EQ(0, madvise(map, SZ_4K, MADV_DONTNEED));
+	EXPECT_LOOKS("none 4K soft_dirty", map);
+	EXPECT_LOOKS("present 4K user young soft_dirty special zero", map + SZ_4K);
+}
+
+TEST_F_TIMEOUT(kinds, page_merged_by_KSM, TIMEOUT)
+{
+	char *map = map_small(4 * SZ_4K);
+	int tries;
+
+	ASSERT_NE(NULL, map);
+	memset(map, 0x5a, 4 * SZ_4K);
+	if (madvise(map, 4 * SZ_4K, MADV_MERGEABLE))
+		SKIP(return, "KSM");
+	ASSERT_EQ(0, write_file("/sys/kernel/mm/ksm/run", "1"));
+	for (tries = 0; tries < 500 && read_number("/sys/kernel/mm/ksm/pages_sharing") < 3; tries++)
+		usleep(20000);
+	ASSERT_EQ(0, write_file("/sys/kernel/mm/ksm/run", "0"));
+	EXPECT_LOOKS("present 4K user young soft_dirty anon shared ksm", map);
+	EXPECT_TRUE(kpage_flags(self->look.entry.frame) & (1ULL << KPF_KSM));
+	EXPECT_LOOKS("present 4K user young soft_dirty anon shared ksm", map + 3 * SZ_4K);
+	EXPECT_EQ(4, kpage_count(self->look.entry.frame));
+	map[SZ_4K] = 1;
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
+		     map + SZ_4K);
+}
+
+TEST_F_TIMEOUT(kinds, memory_of_a_device_is_special, TIMEOUT)
+{
+	uint64_t pa = 0;
+	char name[128];
+	char *map = bar_map(&pa);
+
+	if (!map)
+		SKIP(return, "no PCI device with a memory resource that nobody has claimed");
+	EXPECT_LOOKS("present 4K write user young soft_dirty special", map);
+	EXPECT_EQ(pa / SZ_4K, self->look.entry.frame);
+	ASSERT_EQ(0, iomem_name(self->look.entry.frame * SZ_4K, name, sizeof(name)));
+	EXPECT_STRNE("System RAM", name);
+}
+
+/*
+ * clear_refs passes over what maps frames without pages: the bit that a write leaves in
+ * the entry can't be taken away again, and pagemap does not show it.
+ */
+TEST_F_TIMEOUT(kinds, soft_dirty_of_a_device_is_that_of_its_mapping, TIMEOUT)
+{
+	uint64_t pa = 0;
+	char *map = bar_map(&pa);
+
+	if (!map)
+		SKIP(return, "no PCI device with a memory resource that nobody has claimed");
+	ASSERT_EQ(0, clear_refs(getpid(), "4"));
+	EXPECT_LOOKS("present 4K write user young special", map);
+	ASSERT_EQ(0, mprotect(map, SZ_4K, PROT_READ));
+	ASSERT_EQ(0, mprotect(map, SZ_4K, PROT_READ | PROT_WRITE));
+	EXPECT_LOOKS("present 4K user young special", map);
+	*(volatile uint32_t *)map = *(volatile uint32_t *)map;
+	EXPECT_LOOKS("present 4K write user young dirty special", map);
+	EXPECT_TRUE(self->look.walk.levels[self->look.walk.nr_levels - 1].raw & (1 << 11));
+}
+
+static int find_named(const struct mapping *mapping, void *arg)
+{
+	struct mapping *wanted = arg;
+
+	if (strcmp(mapping->name, wanted->name))
+		return 0;
+	*wanted = *mapping;
+	return 1;
+}
+
+TEST_F_TIMEOUT(kinds, vdso_is_memory_and_vvar_is_special, TIMEOUT)
+{
+	const char *vdso = (const char *)getauxval(AT_SYSINFO_EHDR);
+	struct mapping vvar = { .name = "[vvar]" };
+	struct timespec now;
+	const char *text;
+	char *at;
+
+	if (!vdso)
+		SKIP(return, "no vdso");
+	touch(vdso, 1);
+	text = look_text(&self->look, vdso);
+	EXPECT_EQ(text, strstr(text, "present 4K exec user young soft_dirty file "))
+		TH_LOG("%s", text);
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);	/* reads vvar */
+	ASSERT_EQ(1, each_mapping(getpid(), find_named, &vvar));
+	for (at = (char *)vvar.start; at < (char *)vvar.end; at += SZ_4K) {
+		look_text(&self->look, at);
+		if (self->look.entry.state == VMINSPECT_STATE_PRESENT)
+			break;
+	}
+	ASSERT_LT(at, (char *)vvar.end);
+	EXPECT_LOOKS("present 4K user young soft_dirty special", at);
+}
+
+TEST_F_TIMEOUT(kinds, levels_are_those_of_the_processor, TIMEOUT)
+{
+	char *map = map_small(SZ_4K);
+	struct vminspect_info info;
+
+	ASSERT_NE(NULL, map);
+	map[0] = 1;
+	ASSERT_EQ(0, device_info(self->look.device, &info));
+	EXPECT_EQ(cpu_has("la57") ? 5 : 4, info.levels);
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once", map);
+	EXPECT_EQ(info.levels, self->look.walk.nr_levels);
+}
+
+TEST_F_TIMEOUT(kinds, page_above_the_47_bit_line, TIMEOUT)
+{
+	char *hint = (char *)((1ULL << 51) + (5ULL << 39) + (3ULL << 30) + (7ULL << 21));
+	char *map, *huge;
+
+	map = mmap(hint, SZ_4K, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map != hint)
+		SKIP(return, "5-level paging");
+	EXPECT_LOOKS("none 4K soft_dirty", map);
+	map[0] = 1;
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once", map);
+	EXPECT_EQ(5, self->look.walk.nr_levels);
+	EXPECT_EQ(4, self->look.walk.levels[1].level);
+	EXPECT_EQ(8, self->look.walk.levels[0].index);
+	EXPECT_EQ(5, self->look.walk.levels[1].index);
+	EXPECT_EQ(3, self->look.walk.levels[2].index);
+	EXPECT_EQ(7, self->look.walk.levels[3].index);
+
+	hint += 4 * SZ_2M;
+	huge = mmap(hint, SZ_2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_EQ(hint, huge);
+	ASSERT_EQ(0, madvise(huge, SZ_2M, MADV_HUGEPAGE));
+	huge[0] = 1;
+	EXPECT_LOOKS("present 2M write user young dirty soft_dirty anon huge exclusive mapped_once",
+		     huge + 8 * SZ_4K);
+	EXPECT_LOOKS("unmapped 4K", hint - SZ_2M);
+}
+
+TEST_F_TIMEOUT(kinds, page_write_protected_by_userfaultfd, TIMEOUT)
+{
+	char *small = map_small(2 * SZ_4K), *huge = map_huge(SZ_2M), *hugetlb = NULL;
+	char *shared = map_fd(memfd(SZ_4K, 0), SZ_4K, MAP_SHARED);
+	int uffd = uffd_open();
+
+	if (uffd < 0)
+		SKIP(return, "userfaultfd");
+	ASSERT_NE(NULL, small);
+	ASSERT_NE(NULL, huge);
+	ASSERT_NE(NULL, shared);
+	memset(small, 1, 2 * SZ_4K);
+	huge[0] = 1;
+	shared[0] = 1;
+	ASSERT_EQ(0, uffd_protect(uffd, small, SZ_4K));
+	ASSERT_EQ(0, uffd_protect(uffd, huge, SZ_2M));
+	ASSERT_EQ(0, uffd_protect(uffd, shared, SZ_4K));
+	EXPECT_LOOKS("present 4K user young dirty soft_dirty uffd_wp anon exclusive mapped_once",
+		     small);
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
+		     small + SZ_4K);
+	EXPECT_LOOKS("present 2M user young dirty soft_dirty uffd_wp anon huge exclusive mapped_once",
+		     huge + SZ_4K);
+	EXPECT_LOOKS("present 4K user young dirty soft_dirty uffd_wp file mapped_once", shared);
+
+	if (!hugetlb_reserve(SZ_2M, 1))
+		hugetlb = map_hugetlb(SZ_2M, SZ_2M, MAP_PRIVATE);
+	if (!hugetlb)
+		SKIP(return, "no hugetlb page of 2M to be had");
+	hugetlb[0] = 1;
+	ASSERT_EQ(0, uffd_protect(uffd, hugetlb, SZ_2M));
+	EXPECT_LOOKS("present 2M user young dirty soft_dirty uffd_wp anon huge hugetlb exclusive "
+		     "mapped_once", hugetlb + SZ_4K);
+}
+
+static void *idle_thread(void *arg)
+{
+	pause();
+	return arg;
+}
+
+/* Work for the balancer: it looks at the memory of who uses the processor. */
+static bool wait_for_hint(struct looker *look, const char *va)
+{
+	time_t end = time(NULL) + 60;
+	volatile unsigned long spin;
+
+	while (time(NULL) < end) {
+		for (spin = 0; spin < 1000000; spin++)
+			;
+		look_text(look, va);
+		if (look->entry.flags & VMINSPECT_PAGE_NUMA_HINT)
+			return true;
+	}
+	return false;
+}
+
+TEST_F_TIMEOUT(kinds, page_with_a_NUMA_hint_is_told_from_PROT_NONE, TIMEOUT)
+{
+	static const char *const knobs[][2] = {
+		{ "/sys/kernel/debug/sched/numa_balancing/scan_delay_ms", "10" },
+		{ "/sys/kernel/debug/sched/numa_balancing/scan_period_min_ms", "10" },
+		{ "/sys/kernel/debug/sched/numa_balancing/scan_period_max_ms", "20" },
+	};
+	char *small, *huge, *none = map_small(SZ_4K);
+	pthread_t thread;
+	long faults;
+	size_t i;
+
+	if (read_number("/sys/devices/system/node/node1/distance") < 0)
+		SKIP(return, "a second NUMA node");
+	for (i = 0; i < ARRAY_SIZE(knobs); i++)
+		ASSERT_EQ(0, write_file(knobs[i][0], knobs[i][1]));
+	ASSERT_EQ(0, write_file("/proc/sys/kernel/numa_balancing", "1"));
+	/* Of one with a single thread it leaves alone what is near already. */
+	ASSERT_EQ(0, pthread_create(&thread, NULL, idle_thread, NULL));
+	small = map_small(64 * SZ_4K);
+	huge = map_huge(SZ_2M);
+	ASSERT_NE(NULL, small);
+	ASSERT_NE(NULL, huge);
+	ASSERT_NE(NULL, none);
+	memset(small, 1, 64 * SZ_4K);
+	memset(huge, 1, SZ_2M);
+	none[0] = 1;
+	ASSERT_EQ(0, mprotect(none, SZ_4K, PROT_NONE));
+
+	EXPECT_TRUE(wait_for_hint(&self->look, small + SZ_4K));
+	EXPECT_TRUE(wait_for_hint(&self->look, huge));
+	ASSERT_EQ(0, write_file("/proc/sys/kernel/numa_balancing", "0"));
+	EXPECT_LT(0, vmstat("numa_pte_updates"));
+	/* The entry remembers that it was writable, and has no NX bit to forget. */
+	EXPECT_LOOKS("present 4K write exec young dirty soft_dirty protnone anon exclusive "
+		     "mapped_once numa_hint", small + SZ_4K);
+	EXPECT_LOOKS("present 2M write exec young dirty soft_dirty protnone anon huge exclusive "
+		     "mapped_once numa_hint", huge + 3 * SZ_4K);
+	EXPECT_LOOKS("present 4K exec young dirty soft_dirty protnone anon exclusive mapped_once",
+		     none);
+
+	faults = vmstat("numa_hint_faults");
+	small[SZ_4K] = 2;
+	EXPECT_LT(faults, vmstat("numa_hint_faults"));
+	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
+		     small + SZ_4K);
+}
+
+TEST_F_TIMEOUT(kinds, node_of_a_page_is_the_one_that_move_pages_tells, TIMEOUT)
+{
+	char *map = map_small(2 * SZ_4K);
+	void *pages[2] = { map, map + SZ_4K };
+	uint64_t address;
+	struct vminspect_entry entry;
+	int i, to;
+
+	ASSERT_NE(NULL, map);
+	memset(map, 1, 2 * SZ_4K);
+	/* Where there is no second node the move fails, and the page stays. */
+	for (to = 1; to >= 0; to--) {
+		move_pages_to(&pages[to], 1, to);
+		for (i = 0; i < 2; i++) {
+			address = (uintptr_t)pages[i];
+			ASSERT_EQ(1, device_translate(self->look.device, &address, &entry, 1,
+						      RETURN_ALL | VMINSPECT_RETURN_NODE));
+			EXPECT_EQ(page_node(pages[i]), entry.node);
+		}
+	}
+}
+
+TEST_HARNESS_MAIN
