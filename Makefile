@@ -74,7 +74,6 @@ install: all man	## install everything; DESTDIR=, PREFIX=
 	$(MAKE) -s -C $(KDIR) M=$(MODULE_DIR) INSTALL_MOD_PATH=$(DESTDIR) \
 		INSTALL_MOD_DIR=updates modules_install
 	$(USERSPACE) install
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/include uapi/vminspect.h
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(O)/man/vminspect.1
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man4 $(O)/man/vminspect.4
 

@@ -79,13 +79,13 @@ static int parse_address(const char *text, size_t length, struct address *addres
 static int misuse_address(const char *where, const char *text, int error)
 {
 	if (error == -ERANGE)
-		return misuse("%s'%s' does not fit into 64 bits", where, text);
+		return misuse("%s'%.100s' does not fit into 64 bits", where, text);
 	if (*text == '-')
-		return misuse("%s'%s' is not an address: it is negative", where, text);
+		return misuse("%s'%.100s' is not an address: it is negative", where, text);
 	if (*text && all_hex_digits(text, strlen(text)))
-		return misuse("%s'%s' is not an address: write 0x%s if it is hexadecimal", where,
-			      text, text);
-	return misuse("%s'%s' is not an address: write it like 0x7f10c000, [heap]+0x1000 or libc.so.6",
+		return misuse("%s'%.100s' is not an address: hexadecimal ones begin with 0x",
+			      where, text);
+	return misuse("%s'%.100s' is not an address: write 0x7f10c000, [heap]+0x1000, libc.so.6",
 		      where, text);
 }
 
@@ -170,10 +170,11 @@ static int check_va(const char *where, __u64 va, const struct target *target)
 	if (va < target->info.va_end)
 		return 0;
 	if (va >= -half)
-		return fail("%s0x%llx lies in the kernel's half: processes have addresses below 0x%llx", where, va, target->info.va_end);
+		return fail("%s0x%llx lies in the kernel's half: those of processes end at 0x%llx",
+			    where, va, target->info.va_end);
 	if (va >= half)
-		return fail("%s0x%llx is not canonical: addresses have %u bits here", where,
-			    va, bits);
+		return fail("%s0x%llx is not canonical: addresses have %u bits here",
+			    where, va, bits);
 	return fail("%s0x%llx is beyond the end of what a process can have, 0x%llx",
 		    where, va, target->info.va_end);
 }
@@ -192,11 +193,14 @@ int address_resolve(const char *where, const struct address *address,
 static int check_range(__u64 start, __u64 end)
 {
 	if (start % 4096 || end % 4096)
-		return misuse("the range 0x%llx-0x%llx is not aligned: both ends must be multiples of 0x1000", start, end);
+		return misuse("the range 0x%llx-0x%llx is not aligned to pages of 0x1000",
+			      start, end);
 	if (start == end)
-		return misuse("the range 0x%llx-0x%llx is empty: its end is exclusive", start, end);
+		return misuse("the range 0x%llx-0x%llx is empty: its end is exclusive",
+			      start, end);
 	if (start > end)
-		return misuse("the range 0x%llx-0x%llx is reversed: write the lower end first", start, end);
+		return misuse("the range 0x%llx-0x%llx is reversed: write the lower end first",
+			      start, end);
 	return 0;
 }
 
@@ -232,7 +236,7 @@ int range_parse(const char *text, struct range *range)
 	if (!dash) {
 		if (parse_address(text, strlen(text), &range->start) || !range->start.name ||
 		    range->start.value)
-			return misuse("'%s' is not a range: write 0xLOW-0xHIGH or the name of a mapping",
+			return misuse("'%.100s' is not a range: write 0xLOW-0xHIGH, or [heap]",
 				      text);
 		return 0;
 	}

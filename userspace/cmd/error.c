@@ -10,6 +10,7 @@
 
 #include "command.h"
 #include "error.h"
+#include "printable.h"
 #include "progress.h"
 
 static const char *command;
@@ -27,17 +28,17 @@ static const struct {
 	{ DOING_DEVICE, ENXIO,
 	  "nothing answers at %s: load the module first (modprobe vminspect, or make load)" },
 	{ DOING_DEVICE, EACCES,
-	  "%s may not be opened: run this as root, or load the module with mode=0666 (make load MODE=0666)" },
+	  "%s is for root alone: be root, or load with mode=0666 (make load MODE=0666)" },
 	{ DOING_DEVICE, EPERM,
-	  "%s may not be opened: run this as root, or load the module with mode=0666 (make load MODE=0666)" },
+	  "%s is for root alone: be root, or load with mode=0666 (make load MODE=0666)" },
 	{ DOING_DEVICE, ENOTTY,
 	  "%s is not the device of the vminspect module" },
 	{ DOING_PROCESS, ENOENT,
 	  "there is no process %s" },
 	{ DOING_TARGET, EACCES,
-	  "process %s may not be inspected by you: run this as root, or as the user it runs as" },
+	  "process %s may not be read by you: be root, or the user it runs as" },
 	{ DOING_TARGET, EPERM,
-	  "process %s may not be inspected by you: run this as root, or as the user it runs as" },
+	  "process %s may not be read by you: be root, or the user it runs as" },
 	{ DOING_TARGET, ESRCH,
 	  "process %s is gone: it has exited or executed another program" },
 	{ DOING_TARGET, ENOENT,
@@ -57,13 +58,18 @@ void error_set_command(const char *name)
 
 static void message(const char *format, va_list args)
 {
+	char *text;
+
 	progress_erase();
 	fflush(stdout);
 	fputs("vminspect", stderr);
 	if (command)
 		fprintf(stderr, " %s", command);
 	fputs(": ", stderr);
-	vfprintf(stderr, format, args);
+	if (vasprintf(&text, format, args) >= 0) {
+		print_printable(stderr, text);
+		free(text);
+	}
 	fputc('\n', stderr);
 }
 
@@ -101,12 +107,25 @@ void die_of_memory(void)
 	exit(fail("out of memory"));
 }
 
-int fail_doing(enum doing doing, int error, const char *subject)
+static const char *find_sentence(enum doing doing, int error)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(sentences); i++) {
-		if (sentences[i].doing == doing && sentences[i].error == -error)
-			return fail(sentences[i].sentence, subject);
+		if (sentences[i].doing == doing && sentences[i].error == error)
+			return sentences[i].sentence;
 	}
-	return fail("%s%s: %s", doing == DOING_PROCESS || doing == DOING_TARGET ? "process " : "",
-		    subject, strerror(-error));
+	return NULL;
+}
+
+int fail_doing(enum doing doing, int error, const char *subject, const char *more)
+{
+	const char *sentence = find_sentence(doing, -error);
+	bool process = doing == DOING_PROCESS || doing == DOING_TARGET;
+	char text[256];
+
+	if (sentence)
+		snprintf(text, sizeof(text), sentence, subject);
+	else
+		snprintf(text, sizeof(text), "%s%s: %s", process ? "process " : "", subject,
+			 strerror(-error));
+	return fail("%s%s", text, more);
 }

@@ -15,7 +15,7 @@ int misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Something to know about a result that is right all the same. */
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-void die_of_memory(void) __attribute__((noreturn));
+__attribute__((noreturn)) void die_of_memory(void);
 
 /* What was being done when an error came. */
 enum doing {
@@ -25,7 +25,7 @@ enum doing {
 	DOING_FILE,		/* reading a file; subject: its name */
 };
 
-/* The sentence for -errno. Return: EXIT_FAILED. */
-int fail_doing(enum doing doing, int error, const char *subject);
+/* The sentence for -errno, and @more at its end. Return: EXIT_FAILED. */
+int fail_doing(enum doing doing, int error, const char *subject, const char *more);
 
 #endif

@@ -63,15 +63,15 @@ static const char *why_not(__u64 feature)
 static json_t *features_json(__u64 features)
 {
 	json_t *object = json_object();
-	const char *name;
 
 	for (unsigned int bit = 0; bit < 64; bit++) {
+		const char *name = vminspect_feature_name(bit);
 		__u64 feature = 1ULL << bit;
 
-		name = vminspect_feature_name(bit);
-		if (name)
-			json_put(object, name, features & feature ? json_true() :
-				 json_string(why_not(feature)));
+		if (name && (features & feature))
+			json_put(object, name, json_true());
+		else if (name)
+			json_put(object, name, json_string(why_not(feature)));
 	}
 	return object;
 }
@@ -112,7 +112,7 @@ static void feature_rows(struct table *table, __u64 features)
 		const char *name = vminspect_feature_name(bit);
 		__u64 feature = 1ULL << bit;
 
-		if (name && features & feature)
+		if (name && (features & feature))
 			row(table, name, "yes");
 		else if (name)
 			row(table, name, "no: %s", why_not(feature));

@@ -75,7 +75,10 @@ json_t *json_text(const char *string)
 
 json_t *json_address(__u64 address)
 {
-	return made(json_sprintf("0x%llx", address));
+	char text[24];
+
+	snprintf(text, sizeof(text), "0x%llx", address);
+	return made(json_string_nocheck(text));
 }
 
 json_t *json_flags(__u32 flags)
@@ -85,7 +88,7 @@ json_t *json_flags(__u32 flags)
 	while (flags) {
 		const char *name = flags_take(&flags);
 
-		if (json_array_append_new(list, made(json_string(name))))
+		if (json_array_append_new(list, made(json_string_nocheck(name))))
 			die_of_memory();
 	}
 	return list;
@@ -98,7 +101,7 @@ json_t *json_swap(unsigned int type, __u64 offset)
 
 void json_put(json_t *object, const char *key, json_t *value)
 {
-	if (json_object_set_new(object, key, made(value)))
+	if (json_object_set_new_nocheck(object, key, made(value)))
 		die_of_memory();
 }
 
@@ -120,7 +123,15 @@ void json_print_members(const json_t *object)
 
 void json_print_row(const json_t *object)
 {
-	json_dumpf(object, stdout, STYLE);
+	char text[4096];
+	size_t length;
+
+	/* there may be millions of these, and json_dumpf() writes each comma by itself */
+	length = json_dumpb(object, text, sizeof(text), STYLE);
+	if (length <= sizeof(text))
+		fwrite(text, 1, length, stdout);
+	else
+		json_dumpf(object, stdout, STYLE);
 }
 
 void json_print(json_t *document)

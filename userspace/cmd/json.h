@@ -18,14 +18,14 @@ json_t *json_address(__u64 address);
 json_t *json_flags(__u32 flags);
 json_t *json_swap(unsigned int type, __u64 offset);
 
-/* json_object_set_new(), but it does not fail. */
+/* json_object_set_new_nocheck(), but it does not fail; keys are our own. */
 void json_put(json_t *object, const char *key, json_t *value);
 /* Names @key under "hidden" with the reason @why. */
 void json_put_hidden(json_t *object, const char *key, const char *why);
 
 /* Prints a document and takes it over. */
 void json_print(json_t *document);
-/* The members without the braces around them; @object may be NULL. */
+/* The members without the braces around them. */
 void json_print_members(const json_t *object);
 void json_print_row(const json_t *object);
 

@@ -147,7 +147,7 @@ static void print_help(void)
 
 static void print_version(void)
 {
-	printf("vminspect %s (ABI %u)\n", VMINSPECT_VERSION, VMINSPECT_ABI);
+	printf("vminspect %s (ABI %d)\n", VMINSPECT_VERSION, VMINSPECT_ABI);
 }
 
 static int misuse_option(const struct command *command, char **argv)
@@ -160,7 +160,7 @@ static int misuse_option(const struct command *command, char **argv)
 	if (!strncmp(word, "--", 2) && optopt)
 		return misuse("'%s': this option takes no argument", word);
 	if (!optopt)
-		return misuse("there is no option %s, or it is not whole: see 'vminspect %s --help'",
+		return misuse("there is no one option %s: see 'vminspect %s --help'",
 			      word, command->name);
 	return misuse("there is no option -%c: see 'vminspect %s --help'", optopt,
 		      command->name);

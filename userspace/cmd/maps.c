@@ -266,20 +266,22 @@ static json_t *end_json(const struct pieces *pieces, int error, __u64 resume)
 
 /* The same in words, after what was printed. Return: the exit status. */
 static int end_messages(const struct target *target, const struct output *out,
-			const struct pieces *pieces, int error)
+			const struct pieces *pieces, int error, __u64 resume)
 {
+	if (error)
+		return target_fail_at(target, error, resume);
 	target_note_hidden(target, out);
 	if (pieces->changed && !out->json)
-		note("the mappings of process %s changed while they were read: run it again for figures that fit together",
+		note("process %s changed its mappings meanwhile: figures may not fit together",
 		     target->name);
-	return error ? target_fail(target, error) : EXIT_SUCCESS;
+	return EXIT_SUCCESS;
 }
 
 static int print_extents(const struct target *target, const struct output *out,
 			 struct table *table, struct pieces *pieces)
 {
 	struct extent_row row;
-	__u64 nr = 0;
+	__u64 resume, nr = 0;
 	int ret;
 
 	while ((ret = pieces_next(pieces, &row.piece)) > 0) {
@@ -292,8 +294,9 @@ static int print_extents(const struct target *target, const struct output *out,
 		progress("%s: 0x%llx, %llu extents", target->name,
 			 row.piece.extent.end, ++nr);
 	}
-	table_end(table, end_json(pieces, ret, vminspect_extents_resume(pieces->extents)));
-	return end_messages(target, out, pieces, ret);
+	resume = vminspect_extents_resume(pieces->extents);
+	table_end(table, end_json(pieces, ret, resume));
+	return end_messages(target, out, pieces, ret, resume);
 }
 
 static bool same_row(const struct map_row *row, const struct piece *piece)
@@ -345,11 +348,13 @@ static int print_mappings(const struct target *target, const struct output *out,
 	struct map_row total = { .name = "total" };
 	struct map_row row = {};
 	struct piece piece;
-	__u64 resume;
+	__u64 resume, nr = 0;
 	json_t *tail;
 	int ret;
 
 	while ((ret = pieces_next(pieces, &piece)) > 0) {
+		if (piece.extent.state == VMINSPECT_STATE_UNMAPPED)
+			continue;
 		if (!same_row(&row, &piece)) {
 			finish_row(&row, table, &total);
 			start_row(&row, pieces, &piece);
@@ -357,8 +362,7 @@ static int print_mappings(const struct target *target, const struct output *out,
 		if (!row.name)
 			row.end = piece.extent.end;
 		tally_add(&row.tally, &piece.extent);
-		progress("%s: 0x%llx, %s", target->name, piece.extent.end,
-			 row.name ? row.name : "");
+		progress("%s: 0x%llx, %llu extents", target->name, piece.extent.end, ++nr);
 	}
 
 	resume = vminspect_extents_resume(pieces->extents);
@@ -376,7 +380,7 @@ static int print_mappings(const struct target *target, const struct output *out,
 	if (out->json)
 		json_put(tail, "total", total_json(table, &total));
 	table_end(table, tail);
-	return end_messages(target, out, pieces, ret);
+	return end_messages(target, out, pieces, ret, resume);
 }
 
 static int print(const struct target *target, const struct output *out, struct table *table,
@@ -432,7 +436,7 @@ static int open_and_print(const char *name, const struct range *range, const str
 static int check_usage(int argc, char **argv)
 {
 	if (argc != 1)
-		return misuse("one PID is needed: see 'vminspect maps --help'");
+		return misuse("one PID is needed: see --help");
 	if (chosen.extents && chosen.pages)
 		return misuse("--extents and --pages exclude each other");
 	chosen.extents |= chosen.pages;

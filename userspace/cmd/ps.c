@@ -97,10 +97,8 @@ static void row_value(struct value *value, int column, const void *record)
 		if (!value->null)
 			value->ratio = ratio(&row->tally);
 		break;
-	case COL_TABLES:
-		value->null = !row->has_tables;
-		/* fallthrough */
 	default:
+		value->null = column == COL_TABLES && !row->has_tables;
 		value->number = numbers[column];
 	}
 }
@@ -199,7 +197,7 @@ static int list_process(struct list *list, const char *name)
 		else if (ret == -EACCES || ret == -EPERM)
 			list->unreadable++;
 		else if (ret != -ESRCH && ret != -ENOENT)
-			ret = fail_doing(DOING_TARGET, ret, name);
+			ret = fail_doing(DOING_TARGET, ret, name, "");
 		ret = ret > 0 ? ret : 0;
 	}
 	process_close(&process);
@@ -213,7 +211,7 @@ static int list_processes(struct list *list)
 	int ret = 0;
 
 	if (!proc)
-		return fail_doing(DOING_FILE, -errno, "/proc");
+		return fail_doing(DOING_FILE, -errno, "/proc", "");
 	while (!ret && (entry = readdir(proc))) {
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
@@ -241,7 +239,7 @@ static int read_machine(struct machine *machine)
 		close(fd);
 	}
 	if (length < 0)
-		return fail_doing(DOING_FILE, -errno, name);
+		return fail_doing(DOING_FILE, -errno, name, "");
 	text[length] = '\0';
 
 	if (!text_find_size(text, "MemTotal", &machine->memory) ||

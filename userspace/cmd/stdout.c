@@ -56,6 +56,7 @@ void stdout_check(void)
 	if (!is_open(STDERR_FILENO) && open("/dev/null", O_RDONLY) < 0)
 		exit(EXIT_FAILED);
 
-	if (atexit(close_stdout))
+	/* rows are flushed in portions: they should not be cut into smaller ones */
+	if (setvbuf(stdout, NULL, _IOFBF, 65536) || atexit(close_stdout))
 		die_of_memory();
 }

@@ -246,7 +246,7 @@ static void column_key(const struct column *column, char *key, size_t size)
 {
 	size_t i;
 
-	for (i = 0; column->name[i] && i < size - 1; i++)
+	for (i = 0; i < size - 1 && column->name[i]; i++)
 		key[i] = tolower(column->name[i]);
 	key[i] = '\0';
 }

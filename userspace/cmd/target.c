@@ -3,6 +3,7 @@
  * The process that a command is about, and the device bound to it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,9 +30,9 @@ int device_open(struct vminspect **device, struct vminspect_info *info)
 		path = VMINSPECT_DEVICE;
 	ret = vminspect_open(path, device, info);
 	if (ret == -EPROTONOSUPPORT)
-		return fail("the module speaks ABI %u and this program ABI %u: install the same version of both",
+		return fail("the module has ABI %u, this program %d: install one version of both",
 			    info->abi, VMINSPECT_ABI);
-	return ret ? fail_doing(DOING_DEVICE, ret, path) : 0;
+	return ret ? fail_doing(DOING_DEVICE, ret, path, "") : 0;
 }
 
 int device_bind(struct vminspect *device, const struct process *process)
@@ -54,21 +55,37 @@ int target_check_name(const char *name)
 	return misuse("'%s' is not a pid: write a number, or self", name);
 }
 
+static int fail_process(const struct target *target, int error, const char *more)
+{
+	enum process_kind kind = PROCESS_USUAL;
+
+	/* what is left of it says why there is nothing to read */
+	if (error == -ESRCH || error == -ENOENT || error == -EACCES || error == -EPERM)
+		kind = process_kind(&target->process);
+
+	switch (kind) {
+	case PROCESS_ZOMBIE:
+		return fail("process %s is a zombie: it has exited, and its memory is gone%s",
+			    target->name, more);
+	case PROCESS_KERNEL_THREAD:
+		return fail("%s is a kernel thread: it has no address space of its own%s",
+			    target->name, more);
+	default:
+		return fail_doing(DOING_TARGET, error, target->name, more);
+	}
+}
+
 int target_fail(const struct target *target, int error)
 {
-	if (error != -ESRCH && error != -EACCES && error != -EPERM && error != -ENOENT)
-		return fail_doing(DOING_TARGET, error, target->name);
+	return fail_process(target, error, "");
+}
 
-	switch (process_kind(&target->process)) {
-	case PROCESS_ZOMBIE:
-		return fail("process %s has exited and waits for its parent (a zombie): it has no memory any more",
-			    target->name);
-	case PROCESS_KERNEL_THREAD:
-		return fail("%s is a kernel thread: it has no address space of its own",
-			    target->name);
-	default:
-		return fail_doing(DOING_TARGET, error, target->name);
-	}
+int target_fail_at(const struct target *target, int error, __u64 va)
+{
+	char more[64];
+
+	snprintf(more, sizeof(more), "; nothing was read from 0x%llx on", va);
+	return fail_process(target, error, more);
 }
 
 int target_open(struct target *target, const char *name)
@@ -82,7 +99,7 @@ int target_open(struct target *target, const char *name)
 
 	ret = process_open(&target->process, name);
 	if (ret) {
-		ret = fail_doing(DOING_PROCESS, ret, name);
+		ret = fail_doing(DOING_PROCESS, ret, name, "");
 		goto err_close_device;
 	}
 
@@ -112,9 +129,9 @@ void target_note_hidden(const struct target *target, const struct output *out)
 	if (!target->hidden || out->json)
 		return;
 	if (!strcmp(target->hidden, "lockdown"))
-		note("frames and swap slots are hidden: the kernel is locked down for confidentiality");
+		note("frames and swap slots are hidden: the kernel is locked down");
 	else
-		note("frames and swap slots are hidden: they are for those with %s, so run this as root",
+		note("frames and swap slots are hidden: seeing them takes %s",
 		     target->hidden);
 }
 

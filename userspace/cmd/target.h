@@ -28,6 +28,8 @@ void target_close(struct target *target);
 
 /* The message for an error that came when its memory was read. Return: EXIT_FAILED. */
 int target_fail(const struct target *target, int error);
+/* The same in the middle: the address where it stopped. */
+int target_fail_at(const struct target *target, int error, __u64 va);
 
 /* Says what the table leaves empty; JSON says it itself. */
 void target_note_hidden(const struct target *target, const struct output *out);

@@ -121,7 +121,7 @@ static int flush(struct translation *work)
 			work->has_resume = true;
 			work->resume = work->addresses[i];
 			table_flush(work->table);
-			return target_fail(&work->target, done);
+			return target_fail_at(&work->target, done, work->resume);
 		}
 		for (__u32 j = i; j < i + done; j++) {
 			struct row row = { work->addresses[j], work->entries[j] };
@@ -194,7 +194,7 @@ static int add_lines(struct translation *work, struct input *input)
 		ret = add_line(work, input, text);
 	}
 	if (!ret && input->error)
-		ret = fail_doing(DOING_FILE, input->error, input->name);
+		ret = fail_doing(DOING_FILE, input->error, input->name, "");
 	return ret;
 }
 
@@ -219,7 +219,8 @@ static int print(struct translation *work, const struct output *out, struct inpu
 			 json_null());
 	}
 	table_end(work->table, tail);
-	target_note_hidden(&work->target, out);
+	if (!ret)
+		target_note_hidden(&work->target, out);
 	return ret;
 }
 
@@ -251,7 +252,7 @@ static int check_usage(int argc, char **argv)
 	int ret;
 
 	if (!argc || (argc == 1 && !file_name))
-		return misuse("a PID and addresses are needed, or a PID and --file: see 'vminspect translate --help'");
+		return misuse("a PID is needed, and addresses or --file: see --help");
 	ret = target_check_name(argv[0]);
 	for (int i = 1; i < argc && !ret; i++)
 		ret = address_parse("", argv[i], &address);
@@ -272,7 +273,7 @@ static int translate_run(const struct output *out, int argc, char **argv)
 
 	ret = input_open(&input, file_name);
 	if (ret)
-		return fail_doing(DOING_FILE, ret, file_name);
+		return fail_doing(DOING_FILE, ret, file_name, "");
 	ret = open_and_print(out, &work, &input, argc, argv);
 	input_close(&input);
 	return ret;
@@ -282,8 +283,8 @@ const struct command cmd_translate = {
 	.name = "translate",
 	.args = "PID VA...",
 	.summary = "what stands behind addresses",
-	.notes = "VA is a number, 0x7f10c0001234, or a place in a mapping: '[heap]' (quoted for the\n"
-		 "shell), '[stack]+0x1000', libc.so.6+0x2000 (an offset in the file).\n"
+	.notes = "VA is a number, 0x7f10c0001234, or a place in a mapping: '[heap]' (quoted for\n"
+		 "the shell), '[stack]+0x1000', libc.so.6+0x2000 (an offset in the file).\n"
 		 "In a FILE, empty lines and those that begin with # are skipped.",
 	.options = options,
 	.nr_options = ARRAY_SIZE(options),

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wchar.h>
-#include <wctype.h>
 
 #include "address.h"
 #include "command.h"
@@ -15,6 +13,7 @@
 #include "flags.h"
 #include "json.h"
 #include "mapping.h"
+#include "printable.h"
 #include "target.h"
 #include "vminspect.h"
 
@@ -131,25 +130,6 @@ static void print_rows(const struct target *target, struct table *table,
 	table_end(table, tail_json(target, result));
 }
 
-/* Whoever names a mapping must not get at the terminal with it. */
-static void print_name(const char *name)
-{
-	mbstate_t state = {};
-	wchar_t character;
-	size_t length;
-
-	for (; *name; name += length) {
-		length = mbrtowc(&character, name, MB_CUR_MAX, &state);
-		if (length <= MB_CUR_MAX && iswprint(character)) {
-			printf("%.*s", (int)length, name);
-		} else {
-			putchar('?');
-			state = (mbstate_t) {};
-			length = 1;
-		}
-	}
-}
-
 static void print_title(const struct target *target, const struct result *result)
 {
 	const struct vminspect_walk *walk = &result->walk;
@@ -158,7 +138,7 @@ static void print_title(const struct target *target, const struct result *result
 	if (!name)
 		name = walk->entry.state == VMINSPECT_STATE_UNMAPPED ? "no mapping" : "?";
 	printf("0x%llx in ", walk->va);
-	print_name(*name ? name : "anonymous memory");
+	print_printable(stdout, *name ? name : "anonymous memory");
 	printf(": %u-level paging", target->info.levels);
 	if (walk->nr_levels && target->hidden)
 		printf(", root hidden");
@@ -228,7 +208,7 @@ static const char *why_absent(const struct vminspect_entry *entry)
 {
 	switch (entry->state) {
 	case VMINSPECT_STATE_NONE:
-		return "no page stands here: never touched, discarded, or a clean file page dropped";
+		return "never touched, or discarded, or a clean file page that was dropped";
 	case VMINSPECT_STATE_SWAPPED:
 		return entry->flags & VMINSPECT_PAGE_SHMEM ?
 		       "a page of shared memory, swapped out" : "swapped out";
@@ -323,7 +303,7 @@ static int walk_run(const struct output *out, int argc, char **argv)
 	int ret;
 
 	if (argc != 2)
-		return misuse("a PID and an address are needed: see 'vminspect walk --help'");
+		return misuse("a PID and an address are needed: see --help");
 	ret = target_check_name(argv[0]);
 	if (!ret)
 		ret = address_parse("", argv[1], &address);
@@ -348,8 +328,8 @@ const struct command cmd_walk = {
 	.name = "walk",
 	.args = "PID VA",
 	.summary = "one translation, level by level, and what it costs",
-	.notes = "VA is a number, 0x7f10c0001234, or a place in a mapping: '[heap]' (quoted for the\n"
-		 "shell), '[stack]+0x1000', libc.so.6+0x2000 (an offset in the file).",
+	.notes = "VA is a number, 0x7f10c0001234, or a place in a mapping: '[heap]' (quoted for\n"
+		 "the shell), '[stack]+0x1000', libc.so.6+0x2000 (an offset in the file).",
 	.views = (const struct view *[]) { &level_view },
 	.nr_views = 1,
 	.run = walk_run,

@@ -11,7 +11,7 @@
 #include "device.h"
 #include "vminspect.h"
 
-int device_ioctl(const struct vminspect *dev, unsigned long command, void *arg)
+int vminspect_device_ioctl(const struct vminspect *dev, unsigned long command, void *arg)
 {
 	return ioctl(dev->fd, command, arg) < 0 ? -errno : 0;
 }
@@ -25,7 +25,7 @@ static int open_device(struct vminspect *dev, const char *path, struct vminspect
 		return -errno;
 
 	info->size = sizeof(*info);
-	ret = device_ioctl(dev, VMINSPECT_IOC_INFO, info);
+	ret = vminspect_device_ioctl(dev, VMINSPECT_IOC_INFO, info);
 	if (!ret && info->abi != VMINSPECT_ABI)
 		ret = -EPROTONOSUPPORT;
 	if (ret)
@@ -67,7 +67,7 @@ int vminspect_bind(struct vminspect *dev, int pagemap_fd)
 	struct vminspect_bind bind = { .size = sizeof(bind), .fd = pagemap_fd };
 	int ret;
 
-	ret = device_ioctl(dev, VMINSPECT_IOC_BIND, &bind);
+	ret = vminspect_device_ioctl(dev, VMINSPECT_IOC_BIND, &bind);
 	if (!ret)
 		dev->hidden = bind.hidden;
 	return ret;

@@ -9,7 +9,8 @@ struct vminspect {
 	__u32 hidden;
 };
 
-/* ioctl(2) with the error as the return value. */
-int device_ioctl(const struct vminspect *dev, unsigned long command, void *arg);
+/* ioctl(2) with the error as the return value. Of the library's own: not exported. */
+__attribute__((visibility("hidden")))
+int vminspect_device_ioctl(const struct vminspect *dev, unsigned long command, void *arg);
 
 #endif

@@ -94,7 +94,7 @@ static void refill(struct vminspect_extents *cursor)
 	scan->nr_filled = 0;
 	cursor->next = 0;
 
-	ret = device_ioctl(cursor->dev, VMINSPECT_IOC_SCAN, scan);
+	ret = vminspect_device_ioctl(cursor->dev, VMINSPECT_IOC_SCAN, scan);
 	if (!ret && scan->resume <= scan->start)
 		ret = -EIO;
 	if (ret) {

@@ -25,7 +25,7 @@ int vminspect_translate(struct vminspect *dev, const __u64 *addresses, __u32 nr,
 			.entry_size = sizeof(entries[0]),
 			.return_mask = return_mask,
 		};
-		ret = device_ioctl(dev, VMINSPECT_IOC_TRANSLATE, &call);
+		ret = vminspect_device_ioctl(dev, VMINSPECT_IOC_TRANSLATE, &call);
 		if (!ret && (!call.nr_done || call.nr_done > nr - done))
 			ret = -EIO;
 		if (ret)
@@ -44,7 +44,7 @@ int vminspect_walk(struct vminspect *dev, __u64 va, __u64 return_mask,
 		.va = va,
 		.return_mask = return_mask,
 	};
-	ret = device_ioctl(dev, VMINSPECT_IOC_WALK, walk);
+	ret = vminspect_device_ioctl(dev, VMINSPECT_IOC_WALK, walk);
 	if (!ret && walk->nr_levels > VMINSPECT_MAX_LEVELS)
 		ret = -EIO;
 	return ret;

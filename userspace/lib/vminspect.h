@@ -20,10 +20,9 @@ extern "C" {
 /** VMINSPECT_DEVICE - where the module puts its device */
 #define VMINSPECT_DEVICE	"/dev/vminspect"
 
-/**
- * struct vminspect - an open device, bound to at most one address space
- *
- * Once bound it may be used by several threads at the same time.
+/*
+ * An open device, bound to at most one address space. Once bound it may be used by
+ * several threads at the same time.
  */
 struct vminspect;
 
@@ -74,10 +73,9 @@ int vminspect_bind(struct vminspect *dev, int pagemap_fd);
  */
 __u32 vminspect_hidden(const struct vminspect *dev);
 
-/**
- * struct vminspect_extents - a cursor over the extents of a range
- *
- * Its memory does not grow with the range. One thread at a time may use it.
+/*
+ * A cursor over the extents of a range. Its memory does not grow with the range. One
+ * thread at a time may use it.
  */
 struct vminspect_extents;
 
