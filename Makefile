@@ -71,11 +71,11 @@ unload:	## take it out again
 
 .PHONY: install
 install: all man	## install everything; DESTDIR=, PREFIX=
-	$(MAKE) -s -C $(KDIR) M=$(MODULE_DIR) INSTALL_MOD_PATH=$(DESTDIR) \
-		INSTALL_MOD_DIR=updates modules_install
+	install -Dm644 $(MODULE) $(DESTDIR)/lib/modules/$(KREL)/updates/vminspect.ko
 	$(USERSPACE) install
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(O)/man/vminspect.1
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man4 $(O)/man/vminspect.4
+	[ -n "$(DESTDIR)" ] || { depmod $(KREL); ldconfig; }
 
 .PHONY: demo
 demo: packages	## show on a virtual machine what this is for

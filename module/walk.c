@@ -18,11 +18,15 @@
  *   under the write side of i_mmap_rwsem, without the mmap lock of each
  *   process: its read side is held over such a mapping.
  *
- * An entry is read once and all that is said of it follows from that value.
- * Entries change under a walk that takes no table lock; each is one that stood
- * there at some moment. Only where the page behind an entry is looked at
- * is the lock of its table taken, since the entry's reference is what keeps the
- * page from being freed.
+ * An entry is read once and all that is said of it follows from that value, which
+ * stood there at some moment. What maps or remembers something is true of that
+ * moment. What is empty is not: who replaces an entry clears it first, and a page
+ * that goes out, migrates or is copied would be missed (ptep_clear_flush() in
+ * try_to_unmap_one(), try_to_migrate_one() and wp_page_copy(), huge_ptep_clear_flush()
+ * in hugetlb_wp(), pmdp_huge_clear_flush() in __split_huge_zero_page_pmd(): none of
+ * them needs the mmap lock). All do so under the lock of the table, so PTEs are
+ * read under it, and an empty entry above is read again under it. It also keeps
+ * the page behind a present entry from being freed, where that is looked at.
  *
  * Nothing is written: no accessed bit, no reference, no fault.
  */
@@ -277,6 +281,19 @@ static bool walk_huge_page(struct vmi_walk *walk, void *slot,
 	return same;
 }
 
+/* Is the entry at @slot, which was read as empty, more than empty for a moment? */
+static bool walk_surely_none(struct vmi_walk *walk, void *slot, unsigned int shift)
+{
+	spinlock_t *ptl = walk_huge_lock(walk, slot, shift);
+	bool none;
+
+	walk->budget -= VMI_WALK_PAGE_COST - 1;
+	spin_lock(ptl);
+	none = pte_none(__pte(READ_ONCE(*(u64 *)slot)));
+	spin_unlock(ptl);
+	return none;
+}
+
 /*
  * An entry of an upper level that leads to no table. @slot is where it stands
  * and @raw what was read there. Returns false to end the batch; *@again is set,
@@ -346,8 +363,8 @@ static unsigned long walk_pte_run(pte_t *ptep, unsigned long max,
 }
 
 /*
- * The PTEs for @va up to @end, all of one table, which @pmd leads to. The caller
- * is in an RCU section that began before it read @pmd.
+ * The PTEs for @va up to @end, all of one table, which @pmd leads to, its lock held:
+ * they stand still, and with them the references to their pages.
  */
 static bool walk_pte_table(struct vmi_walk *walk, pmd_t pmd, unsigned long va,
 			   unsigned long end)
@@ -376,9 +393,8 @@ static bool walk_pte_table(struct vmi_walk *walk, pmd_t pmd, unsigned long va,
 }
 
 /*
- * The same with the table locked: its entries stand still, and with them the
- * references to their pages. If the table was taken away before its lock was
- * had, *@again is set.
+ * The same, from the entry at @pmdp, where @pmd was read in the caller's RCU section.
+ * If the table was taken away before its lock was had, *@again is set.
  */
 static bool walk_pte_table_locked(struct vmi_walk *walk, pmd_t *pmdp, pmd_t pmd,
 				  unsigned long va, unsigned long end, bool *again)
@@ -409,6 +425,7 @@ static bool walk_pmd(struct vmi_walk *walk, pmd_t *pmdp, unsigned long va,
 		pmd = vmi_compat_pmdp_get_lockless(pmdp);
 		walk_note(walk, LEVEL_PMD, pmdp, pmd_val(pmd));
 		if (pmd_none(pmd)) {
+			again = !walk_surely_none(walk, pmdp, PMD_SHIFT);
 			more = true;
 		} else if (!pmd_present(pmd) || (pmd_val(pmd) & _PAGE_PSE)) {
 			more = walk_huge(walk, pmdp, pmd_val(pmd), PMD_SHIFT, va,
@@ -417,11 +434,8 @@ static bool walk_pmd(struct vmi_walk *walk, pmd_t *pmdp, unsigned long va,
 			more = walk_bad(walk, pmd_val(pmd), va, end);
 		} else {
 			walk->budget -= (end - va) >> PAGE_SHIFT;
-			if (walk->pages)
-				more = walk_pte_table_locked(walk, pmdp, pmd, va,
-							     end, &again);
-			else
-				more = walk_pte_table(walk, pmd, va, end);
+			more = walk_pte_table_locked(walk, pmdp, pmd, va, end,
+						     &again);
 		}
 		rcu_read_unlock();
 		/* Again only if another CPU changed the entry meanwhile. */
@@ -455,17 +469,21 @@ static bool walk_pud(struct vmi_walk *walk, pud_t *pudp, unsigned long va,
 		again = false;
 		pud = READ_ONCE(*pudp);
 		walk_note(walk, LEVEL_PUD, pudp, pud_val(pud));
-		if (pud_none(pud))
-			return true;
-		if (!pud_present(pud) || (pud_val(pud) & _PAGE_PSE))
+		if (pud_none(pud)) {
+			/* Only hugetlb replaces such an entry. */
+			again = is_vm_hugetlb_page(walk->vma) &&
+				!walk_surely_none(walk, pudp, PUD_SHIFT);
+			more = true;
+		} else if (!pud_present(pud) || (pud_val(pud) & _PAGE_PSE)) {
 			more = walk_huge(walk, pudp, pud_val(pud), PUD_SHIFT, va,
 					 &again);
-		else if (unlikely(pud_bad(pud)))
+		} else if (unlikely(pud_bad(pud))) {
 			more = walk_bad(walk, pud_val(pud), va, end);
-		else
+		} else {
 			more = walk_pmd_table(walk,
 					      pmd_offset_lockless(pudp, pud, va),
 					      va, end);
+		}
 	} while (unlikely(again));
 	return more;
 }
