@@ -1283,7 +1283,7 @@ TEST_F_TIMEOUT(many, runs_come_with_one_call, 60)
 	extents_free(&got);
 }
 
-/* Twice the nodes of a terabyte can be reserved; what counts is what was touched. */
+/* A terabyte of addresses; what counts is what was touched. */
 #define SPARSE_SIZE	(1024 * SZ_1G)
 #define SPARSE_PAGES	64
 
@@ -1443,6 +1443,26 @@ TEST_F(array, may_lie_in_the_scanned_range)
 	EXPECT_EQ(self->scan.end, extents[self->scan.nr_filled - 1].end);
 	for (i = 1; i < self->scan.nr_filled; i++)
 		EXPECT_EQ(extents[i - 1].end, extents[i].start);
+}
+
+/* The same with a huge page, whose mapping the walk holds by other locks as well. */
+TEST_F(array, may_lie_in_a_huge_page_that_is_scanned)
+{
+	struct vminspect_extent *extents;
+
+	if (hugetlb_reserve(SZ_2M, 1))
+		SKIP(return, "there are no huge pages");
+	extents = map_hugetlb(SZ_2M, SZ_2M, MAP_SHARED);
+	ASSERT_NE(NULL, extents);
+	self->scan = scan_of(extents, SZ_2M);
+	ASSERT_EQ(0, scan_once(self->device, &self->scan, extents, 100));
+	ASSERT_EQ(1, self->scan.nr_filled);
+	EXPECT_EQ(VMINSPECT_STATE_NONE, extents[0].state);
+	ASSERT_EQ(0, scan_once(self->device, &self->scan, extents, 100));
+	ASSERT_EQ(1, self->scan.nr_filled);
+	EXPECT_EQ(VMINSPECT_STATE_PRESENT, extents[0].state);
+	EXPECT_TRUE(extents[0].flags & VMINSPECT_PAGE_HUGETLB);
+	munmap(extents, SZ_2M);
 }
 
 struct coming_and_going {
