@@ -731,11 +731,12 @@ TEST_F(bind, finds_nobody_in_a_zombie)
  * Many threads bind one descriptor at the same time, half of them to one address space
  * and half to another: one of all wins, and what is bound is what it asked for.
  */
-#define BIND_THREADS	8
-#define BIND_ROUNDS	100
+#define BIND_THREADS	4
+#define BIND_ROUNDS	500
 
 struct bind_race {
-	pthread_barrier_t start;
+	int round;	/* raised to start one; -1 ends the race */
+	int done;	/* racers that have */
 	int device;
 	int pagemaps[2];
 	int results[BIND_THREADS];
@@ -747,37 +748,46 @@ struct bind_racer {
 	pthread_t thread;
 };
 
+/* They wait awake, as many as there are processors, so that they start at the same time. */
+static int bind_race_wait(struct bind_race *race, int last)
+{
+	int spins = 0, round;
+
+	while ((round = __atomic_load_n(&race->round, __ATOMIC_ACQUIRE)) == last)
+		if (++spins % 4096 == 0)
+			sched_yield();
+	return round;
+}
+
 static void *bind_racer_run(void *arg)
 {
 	struct bind_racer *racer = arg;
 	struct bind_race *race = racer->race;
+	int round = 0;
 
-	pthread_barrier_wait(&race->start);
-	race->results[racer->number] =
-		device_bind(race->device, race->pagemaps[racer->number % 2]);
+	while ((round = bind_race_wait(race, round)) > 0) {
+		race->results[racer->number] =
+			device_bind(race->device, race->pagemaps[racer->number % 2]);
+		__atomic_add_fetch(&race->done, 1, __ATOMIC_RELEASE);
+	}
 	return NULL;
 }
 
 /* The number of the winner, or -1 if there is not exactly one beside the refused. */
-static int bind_race_run(struct bind_race *race)
+static int bind_race_winner(struct bind_race *race)
 {
-	struct bind_racer racers[BIND_THREADS];
 	int i, refused = 0, winner = -1;
 
-	pthread_barrier_init(&race->start, NULL, BIND_THREADS);
+	__atomic_store_n(&race->done, 0, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&race->round, 1, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&race->done, __ATOMIC_ACQUIRE) < BIND_THREADS)
+		sched_yield();
 	for (i = 0; i < BIND_THREADS; i++) {
-		racers[i].race = race;
-		racers[i].number = i;
-		pthread_create(&racers[i].thread, NULL, bind_racer_run, &racers[i]);
-	}
-	for (i = 0; i < BIND_THREADS; i++) {
-		pthread_join(racers[i].thread, NULL);
 		if (!race->results[i])
 			winner = i;
 		else if (race->results[i] == -EBUSY)
 			refused++;
 	}
-	pthread_barrier_destroy(&race->start);
 	return refused == BIND_THREADS - 1 ? winner : -1;
 }
 
@@ -789,9 +799,10 @@ static void page_unmap(void *page)
 TEST_F_TIMEOUT(bind, has_one_winner_of_many, 120)
 {
 	char *page = map_anon(SZ_4K, PROT_READ | PROT_WRITE);
+	struct bind_racer racers[BIND_THREADS];
+	struct bind_race race = { 0 };
 	struct vminspect_entry entry;
-	struct bind_race race;
-	int round, winner;
+	int i, winner;
 	pid_t other;
 
 	*page = 1;
@@ -799,15 +810,22 @@ TEST_F_TIMEOUT(bind, has_one_winner_of_many, 120)
 	ASSERT_GT(other, 0);
 	race.pagemaps[0] = pagemap_open(getpid());
 	race.pagemaps[1] = pagemap_open(other);
-	for (round = 0; round < BIND_ROUNDS; round++) {
+	for (i = 0; i < BIND_THREADS; i++) {
+		racers[i] = (struct bind_racer){ .race = &race, .number = i };
+		ASSERT_EQ(0, pthread_create(&racers[i].thread, NULL, bind_racer_run, &racers[i]));
+	}
+	for (i = 0; i < BIND_ROUNDS; i++) {
 		race.device = device_open();
-		winner = bind_race_run(&race);
+		winner = bind_race_winner(&race);
 		ASSERT_GE(winner, 0);
 		ASSERT_EQ(0, device_lookup(race.device, page, &entry));
 		ASSERT_EQ(winner % 2 ? VMINSPECT_STATE_UNMAPPED :
 				       VMINSPECT_STATE_PRESENT, entry.state);
 		close(race.device);
 	}
+	__atomic_store_n(&race.round, -1, __ATOMIC_RELEASE);
+	for (i = 0; i < BIND_THREADS; i++)
+		pthread_join(racers[i].thread, NULL);
 	process_end(other);
 }
 

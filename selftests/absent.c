@@ -18,6 +18,7 @@
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/wait.h>
 
@@ -28,6 +29,9 @@
 #define TIMEOUT	180
 #define PAGES	32
 #define SIZE	(PAGES * SZ_4K)
+
+/* A page that nobody shares and that was just written */
+#define PLAIN	"present 4K write user young dirty soft_dirty anon exclusive mapped_once"
 
 FIXTURE(absent)
 {
@@ -99,13 +103,13 @@ static void mark_pages(char *map, uint64_t mark)
 	}
 }
 
-/* Writing out takes its time: asked until it is there, for a while. */
+/* Writing out takes its time: asked until it is there, for a while, in all of a test. */
 static bool slot_holds(int disk, uint64_t offset, uint64_t mark, uint64_t i)
 {
 	static uint64_t buffer[512] __attribute__((aligned(4096)));
-	int tries;
+	static int tries;
 
-	for (tries = 0; tries < 200; tries++) {
+	for (; tries < 500; tries++) {
 		if (pread(disk, buffer, sizeof(buffer), offset * SZ_4K) == sizeof(buffer) &&
 		    buffer[0] == mark && buffer[1] == i)
 			return true;
@@ -370,8 +374,7 @@ TEST_F_TIMEOUT(absent, page_whose_memory_failed, TIMEOUT)
 	EXPECT_LOOKS("poisoned 4K soft_dirty", small);
 	EXPECT_EQ(frames[0], self->look.entry.frame);
 	EXPECT_TRUE(kpage_flags(frames[0]) & (1ULL << KPF_HWPOISON));
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
-		     small + SZ_4K);
+	EXPECT_LOOKS(PLAIN, small + SZ_4K);
 	EXPECT_LOOKS("poisoned 4K soft_dirty", huge + 5 * SZ_4K);
 	EXPECT_EQ(frames[1], self->look.entry.frame);
 	EXPECT_TRUE(kpage_flags(frames[1]) & (1ULL << KPF_HWPOISON));
@@ -440,6 +443,39 @@ TEST_F_TIMEOUT(absent, marker_of_userfaultfd_in_hugetlb, TIMEOUT)
 		     map + SZ_2M);
 }
 
+#define NULLB	"/sys/kernel/config/nullb/selftest/"
+
+/* A disk in memory that can be told to fail. It writes at once: nothing stays in the cache. */
+static bool make_failing_disk(void)
+{
+	return !system("modprobe configfs; modprobe null_blk nr_devices=0") &&
+	       !system("mountpoint -q /sys/kernel/config ||"
+		       " mount -t configfs configfs /sys/kernel/config") &&
+	       !mkdir(NULLB, 0755) && !write_file(NULLB "memory_backed", "1") &&
+	       !write_file(NULLB "queue_mode", "0") && !write_file(NULLB "irqmode", "0") &&
+	       !write_file(NULLB "size", "16") && !write_file(NULLB "power", "1") &&
+	       !system("mkswap /dev/nullb0 >/dev/null");
+}
+
+/* What can't be read when its area is taken away is lost: an access gets SIGBUS. */
+TEST_F_TIMEOUT(absent, marker_of_a_page_that_could_not_be_read_back, TIMEOUT)
+{
+	char *map, *last;
+
+	if (!make_failing_disk())
+		SKIP(return, "null_blk");
+	ASSERT_EQ(0, swapon("/dev/nullb0", SWAP_FLAG_PREFER | 200));
+	map = map_swapped(SZ_2M);
+	last = map + SZ_2M - SZ_4K;
+	EXPECT_NE(NULL, map);
+	EXPECT_LOOKS("swapped 4K soft_dirty exclusive", last);
+	ASSERT_EQ(0, write_file(NULLB "badblocks", "+0-32767"));
+	EXPECT_EQ(0, swapoff("/dev/nullb0"));
+	EXPECT_LOOKS("marker 4K soft_dirty poison", last);
+	write_file(NULLB "power", "0");
+	rmdir(NULLB);
+}
+
 #define MOVED		256
 #define HISTORY		4096
 #define SEEN		64
@@ -455,7 +491,7 @@ struct moving {
 	size_t nr;
 	int pagemap;
 	int device;
-	volatile bool stop;
+	bool stop;
 	uint64_t (*history)[MOVED];	/* frames of all pages after each move */
 	size_t moves;
 
@@ -483,7 +519,7 @@ static void *moving_thread(void *arg)
 
 	for (i = 0; i < moving->nr; i++)
 		pages[i] = moving->map + i * moving->step;
-	while (!moving->stop && moving->moves < HISTORY) {
+	while (!READ_ONCE(moving->stop) && moving->moves < HISTORY) {
 		move_pages_to(pages, moving->nr, moving->moves % 2);
 		moving_note(moving);
 	}
@@ -548,7 +584,7 @@ static void moving_run(struct moving *moving)
 	while (time(NULL) < end && moving->moves < HISTORY &&
 	       (moving->ways[0] < 4 || moving->ways[1] < 4 || moving->ways[2] < 4))
 		moving_look(moving);
-	moving->stop = true;
+	WRITE_ONCE(moving->stop, true);
 	pthread_join(thread, NULL);
 }
 
@@ -608,8 +644,8 @@ TEST_F_TIMEOUT(absent, small_pages_migrate, TIMEOUT)
 		SKIP(return, "a second NUMA node");
 	ASSERT_NE(NULL, map);
 	memset(map, 1, MOVED * SZ_4K);
-	expect_migrates(_metadata, self, "migrating 4K write young dirty soft_dirty", map, MOVED * SZ_4K,
-			SZ_4K);
+	expect_migrates(_metadata, self, "migrating 4K write young dirty soft_dirty", map,
+			MOVED * SZ_4K, SZ_4K);
 }
 
 TEST_F_TIMEOUT(absent, read_only_pages_migrate, TIMEOUT)
@@ -621,8 +657,8 @@ TEST_F_TIMEOUT(absent, read_only_pages_migrate, TIMEOUT)
 	ASSERT_NE(NULL, map);
 	memset(map, 1, MOVED * SZ_4K);
 	ASSERT_EQ(0, mprotect(map, MOVED * SZ_4K, PROT_READ));
-	expect_migrates(_metadata, self, "migrating 4K young dirty soft_dirty exclusive", map, MOVED * SZ_4K,
-			SZ_4K);
+	expect_migrates(_metadata, self, "migrating 4K young dirty soft_dirty exclusive", map,
+			MOVED * SZ_4K, SZ_4K);
 }
 
 TEST_F_TIMEOUT(absent, pages_shared_with_a_child_migrate, TIMEOUT)
@@ -639,8 +675,8 @@ TEST_F_TIMEOUT(absent, pages_shared_with_a_child_migrate, TIMEOUT)
 		pause();
 		_exit(0);
 	}
-	expect_migrates(_metadata, self, "migrating 4K young dirty soft_dirty", map, MOVED * SZ_4K,
-			SZ_4K);
+	expect_migrates(_metadata, self, "migrating 4K young dirty soft_dirty", map,
+			MOVED * SZ_4K, SZ_4K);
 	process_end(child);
 }
 
@@ -652,8 +688,8 @@ TEST_F_TIMEOUT(absent, huge_pages_migrate, TIMEOUT)
 		SKIP(return, "a second NUMA node");
 	ASSERT_NE(NULL, map);
 	memset(map, 1, 4 * SZ_2M);
-	expect_migrates(_metadata, self, "migrating 2M write young dirty soft_dirty huge", map, 4 * SZ_2M,
-			SZ_2M);
+	expect_migrates(_metadata, self, "migrating 2M write young dirty soft_dirty huge", map,
+			4 * SZ_2M, SZ_2M);
 }
 
 TEST_F_TIMEOUT(absent, hugetlb_pages_migrate, TIMEOUT)
@@ -669,8 +705,8 @@ TEST_F_TIMEOUT(absent, hugetlb_pages_migrate, TIMEOUT)
 	memset(map, 1, 4 * SZ_2M);
 	/* Of hugetlb only the mapping is ever soft-dirty, as pagemap has it. */
 	ASSERT_EQ(0, clear_refs(getpid(), "4"));
-	expect_migrates(_metadata, self, "migrating 2M write young dirty huge hugetlb", map, 4 * SZ_2M,
-			SZ_2M);
+	expect_migrates(_metadata, self, "migrating 2M write young dirty huge hugetlb", map,
+			4 * SZ_2M, SZ_2M);
 }
 
 TEST_HARNESS_MAIN

@@ -185,7 +185,7 @@ struct vminspect_entry extent_entry(const struct vminspect_extent *extent,
 				entry.frame = (extent->frame & ~511ULL) | (va / SZ_4K % 512);
 			break;
 		}
-		/* fall through */
+		__attribute__((fallthrough));
 	case VMINSPECT_STATE_SWAPPED:
 	case VMINSPECT_STATE_MIGRATING:
 	case VMINSPECT_STATE_POISONED:
@@ -218,8 +218,8 @@ static const char *present_differs(const struct vminspect_entry *entry, uint64_t
 		return "file";
 	if (!(pagemap & PM_MMAP_EXCLUSIVE) != !(entry->flags & VMINSPECT_PAGE_MAPPED_ONCE))
 		return "mapped_once";
-	if (!entry_is_special(entry) &&
-	    !(entry->flags & VMINSPECT_PAGE_MAPPED_ONCE) != !!(entry->flags & VMINSPECT_PAGE_SHARED))
+	if (!entry_is_special(entry) && !(entry->flags & VMINSPECT_PAGE_MAPPED_ONCE) !=
+					!!(entry->flags & VMINSPECT_PAGE_SHARED))
 		return "shared is not the contrary of mapped_once";
 	return NULL;
 }
@@ -573,12 +573,14 @@ int mapping_at(pid_t pid, const void *va, struct mapping *mapping)
 	return ret == 1 ? 0 : ret < 0 ? ret : -ENOENT;
 }
 
+#define VMSTAT	"/proc/vmstat"
+
 long vmstat(const char *key)
 {
 	size_t len = strlen(key);
 	char line[128];
 	long value = -1;
-	FILE *file = fopen("/proc/vmstat", "re");
+	FILE *file = fopen(VMSTAT, "re");
 
 	if (!file)
 		return -1;
@@ -684,6 +686,9 @@ static size_t monitor_words(const char *line, uint64_t *words, size_t nr)
 	return i;
 }
 
+#define MONITOR_ENABLE	"{\"execute\":\"qmp_capabilities\"}\n"
+#define MONITOR_COMMAND	"{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"%s\"}}\n"
+
 /* The reply is JSON: a string in which a line ends with the four characters "\r\n". */
 int monitor_command(const char *command, char *reply, size_t size)
 {
@@ -694,11 +699,9 @@ int monitor_command(const char *command, char *reply, size_t size)
 	if (fd < 0)
 		return -errno;
 	/* Needed once in the life of the monitor; later an error that hurts nobody. */
-	ret = monitor_ask(fd, "{\"execute\":\"qmp_capabilities\"}\n", reply, size);
+	ret = monitor_ask(fd, MONITOR_ENABLE, reply, size);
 	if (!ret) {
-		snprintf(question, sizeof(question),
-			 "{\"execute\":\"human-monitor-command\",\"arguments\":"
-			 "{\"command-line\":\"%s\"}}\n", command);
+		snprintf(question, sizeof(question), MONITOR_COMMAND, command);
 		ret = monitor_ask(fd, question, reply, size);
 	}
 	close(fd);
@@ -865,11 +868,11 @@ void *map_fd(int fd, size_t size, int flags)
 
 void touch(const void *va, size_t size)
 {
-	const volatile char *byte = va;
+	const char *byte = va;
 	size_t at;
 
 	for (at = 0; at < size; at += SZ_4K)
-		(void)byte[at];
+		READ_ONCE(byte[at]);
 }
 
 void flush_tlb(void)
@@ -882,11 +885,13 @@ void flush_tlb(void)
 	munmap(map, 64 * SZ_4K);
 }
 
+#define CLEAR_REFS	"/proc/%d/clear_refs"
+
 int clear_refs(pid_t pid, const char *what)
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/clear_refs", pid);
+	snprintf(path, sizeof(path), CLEAR_REFS, pid);
 	return write_file(path, what);
 }
 

@@ -18,6 +18,10 @@
 #define SZ_2M			0x200000UL
 #define SZ_1G			0x40000000UL
 
+/* For what others change, or what has to be accessed though nobody wants the value */
+#define READ_ONCE(x)		(*(const __volatile__ __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, value)	(*(__volatile__ __typeof__(x) *)&(x) = (value))
+
 /* What the tests ask for when they ask for everything. */
 #define RETURN_ALL	(VMINSPECT_PAGE_FLAGS | VMINSPECT_RETURN_FRAME)
 #define STATES_WITH_ENTRY						\
@@ -90,6 +94,7 @@ struct mapping {
 	char vm_flags[128];
 	char name[256];
 };
+
 typedef int (*mapping_fn)(const struct mapping *mapping, void *arg);
 int each_mapping(pid_t pid, mapping_fn each, void *arg);	/* from smaps */
 int mapping_at(pid_t pid, const void *va, struct mapping *mapping);
@@ -116,6 +121,7 @@ struct looker {
 	struct vminspect_walk walk;
 	char text[512];
 };
+
 int looker_open(struct looker *look, pid_t pid);	/* 0 or -errno */
 void looker_close(struct looker *look);
 const char *look_text(struct looker *look, const void *va);

@@ -24,6 +24,13 @@
 
 #define TIMEOUT	120
 
+/* Of pages that nobody shares, which most are; and those that were just written. */
+#define OWN		"anon exclusive mapped_once"
+#define OWN_HUGE	"anon huge exclusive mapped_once"
+#define OWN_HUGETLB	"anon huge hugetlb exclusive mapped_once"
+#define PLAIN		"present 4K write user young dirty soft_dirty " OWN
+#define PLAIN_HUGE	"present 2M write user young dirty soft_dirty " OWN_HUGE
+
 FIXTURE(kinds)
 {
 	struct looker look;
@@ -62,7 +69,7 @@ TEST_F_TIMEOUT(kinds, page_discarded_is_none, TIMEOUT)
 	ASSERT_NE(NULL, map);
 	memset(map, 1, 4 * SZ_4K);
 	ASSERT_EQ(0, madvise(map + SZ_4K, SZ_4K, MADV_DONTNEED));
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once", map);
+	EXPECT_LOOKS(PLAIN, map);
 	EXPECT_LOOKS("none 4K soft_dirty", map + SZ_4K);
 }
 
@@ -74,8 +81,7 @@ TEST_F_TIMEOUT(kinds, address_outside_any_mapping_is_unmapped, TIMEOUT)
 	memset(map, 1, 3 * SZ_4K);
 	ASSERT_EQ(0, munmap(map + SZ_4K, SZ_4K));
 	EXPECT_LOOKS("unmapped 4K", map + SZ_4K);
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
-		     map + 2 * SZ_4K);
+	EXPECT_LOOKS(PLAIN, map + 2 * SZ_4K);
 	EXPECT_LOOKS("unmapped 4K", NULL);
 }
 
@@ -88,12 +94,10 @@ TEST_F_TIMEOUT(kinds, page_shows_the_protection_of_its_mapping, TIMEOUT)
 	ASSERT_EQ(0, mprotect(map, SZ_4K, PROT_READ));
 	ASSERT_EQ(0, mprotect(map + SZ_4K, SZ_4K, PROT_READ | PROT_EXEC));
 	ASSERT_EQ(0, mprotect(map + 2 * SZ_4K, SZ_4K, PROT_READ | PROT_WRITE | PROT_EXEC));
-	EXPECT_LOOKS("present 4K user young dirty soft_dirty anon exclusive mapped_once", map);
-	EXPECT_LOOKS("present 4K exec user young dirty soft_dirty anon exclusive mapped_once",
-		     map + SZ_4K);
+	EXPECT_LOOKS("present 4K user young dirty soft_dirty " OWN, map);
+	EXPECT_LOOKS("present 4K exec user young dirty soft_dirty " OWN, map + SZ_4K);
 	map[2 * SZ_4K] = 2;	/* it becomes writable when it is written */
-	EXPECT_LOOKS("present 4K write exec user young dirty soft_dirty anon exclusive mapped_once",
-		     map + 2 * SZ_4K);
+	EXPECT_LOOKS("present 4K write exec user young dirty soft_dirty " OWN, map + 2 * SZ_4K);
 }
 
 TEST_F_TIMEOUT(kinds, page_of_a_file_is_told_from_an_anonymous_one, TIMEOUT)
@@ -114,8 +118,7 @@ TEST_F_TIMEOUT(kinds, page_of_a_file_is_told_from_an_anonymous_one, TIMEOUT)
 	EXPECT_LOOKS("present 4K write user young dirty soft_dirty file shared", shared);
 	EXPECT_EQ(2, kpage_count(self->look.entry.frame));
 	private[0] = 2;
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
-		     private);
+	EXPECT_LOOKS(PLAIN, private);
 }
 
 TEST_F_TIMEOUT(kinds, program_text_is_executable_and_of_a_file, TIMEOUT)
@@ -143,7 +146,7 @@ TEST_F_TIMEOUT(kinds, page_shared_with_a_child_is_not_exclusive, TIMEOUT)
 
 	ASSERT_NE(NULL, map);
 	map[0] = 1;
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once", map);
+	EXPECT_LOOKS(PLAIN, map);
 	child = fork_sleeper();
 	ASSERT_LT(0, child);
 	EXPECT_LOOKS("present 4K user young dirty soft_dirty anon shared", map);
@@ -153,7 +156,7 @@ TEST_F_TIMEOUT(kinds, page_shared_with_a_child_is_not_exclusive, TIMEOUT)
 	process_end(child);
 	EXPECT_LOOKS("present 4K user young dirty soft_dirty anon mapped_once", map);
 	map[0] = 2;
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once", map);
+	EXPECT_LOOKS(PLAIN, map);
 }
 
 TEST_F_TIMEOUT(kinds, young_follows_clear_refs_and_access, TIMEOUT)
@@ -163,12 +166,11 @@ TEST_F_TIMEOUT(kinds, young_follows_clear_refs_and_access, TIMEOUT)
 	ASSERT_NE(NULL, map);
 	memset(map, 1, 2 * SZ_4K);
 	ASSERT_EQ(0, clear_refs(getpid(), "1"));
-	EXPECT_LOOKS("present 4K write user dirty soft_dirty anon exclusive mapped_once", map);
+	EXPECT_LOOKS("present 4K write user dirty soft_dirty " OWN, map);
 	flush_tlb();
 	touch(map, 1);
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once", map);
-	EXPECT_LOOKS("present 4K write user dirty soft_dirty anon exclusive mapped_once",
-		     map + SZ_4K);
+	EXPECT_LOOKS(PLAIN, map);
+	EXPECT_LOOKS("present 4K write user dirty soft_dirty " OWN, map + SZ_4K);
 }
 
 TEST_F_TIMEOUT(kinds, soft_dirty_says_what_was_written_since_clear_refs, TIMEOUT)
@@ -180,22 +182,19 @@ TEST_F_TIMEOUT(kinds, soft_dirty_says_what_was_written_since_clear_refs, TIMEOUT
 	memset(map, 1, 3 * SZ_4K);
 	memset(huge, 1, 2 * SZ_2M);
 	ASSERT_EQ(0, clear_refs(getpid(), "4"));
-	EXPECT_LOOKS("present 4K user young dirty anon exclusive mapped_once", map);
-	EXPECT_LOOKS("present 2M user young dirty anon huge exclusive mapped_once", huge);
+	EXPECT_LOOKS("present 4K user young dirty " OWN, map);
+	EXPECT_LOOKS("present 2M user young dirty " OWN_HUGE, huge);
 
 	touch(map, 2 * SZ_4K);
 	map[SZ_4K] = 2;
 	map[3 * SZ_4K] = 2;
 	huge[SZ_2M] = 2;
-	EXPECT_LOOKS("present 4K user young dirty anon exclusive mapped_once", map);
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
-		     map + SZ_4K);
-	EXPECT_LOOKS("present 4K user young dirty anon exclusive mapped_once", map + 2 * SZ_4K);
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
-		     map + 3 * SZ_4K);
-	EXPECT_LOOKS("present 2M user young dirty anon huge exclusive mapped_once", huge);
-	EXPECT_LOOKS("present 2M write user young dirty soft_dirty anon huge exclusive mapped_once",
-		     huge + SZ_2M);
+	EXPECT_LOOKS("present 4K user young dirty " OWN, map);
+	EXPECT_LOOKS(PLAIN, map + SZ_4K);
+	EXPECT_LOOKS("present 4K user young dirty " OWN, map + 2 * SZ_4K);
+	EXPECT_LOOKS(PLAIN, map + 3 * SZ_4K);
+	EXPECT_LOOKS("present 2M user young dirty " OWN_HUGE, huge);
+	EXPECT_LOOKS(PLAIN_HUGE, huge + SZ_2M);
 }
 
 TEST_F_TIMEOUT(kinds, huge_page_is_one_and_each_of_its_frames_is_right, TIMEOUT)
@@ -210,8 +209,7 @@ TEST_F_TIMEOUT(kinds, huge_page_is_one_and_each_of_its_frames_is_right, TIMEOUT)
 	if (!mapping.anon_huge)
 		SKIP(return, "no transparent huge page to be had");
 	for (at = 0; at < SZ_2M; at += 37 * SZ_4K)	/* frames by pagemap */
-		EXPECT_LOOKS("present 2M write user young dirty soft_dirty anon huge "
-			     "exclusive mapped_once", map + at);
+		EXPECT_LOOKS(PLAIN_HUGE, map + at);
 }
 
 TEST_F_TIMEOUT(kinds, huge_page_mapped_in_pieces_is_small_pages, TIMEOUT)
@@ -224,12 +222,10 @@ TEST_F_TIMEOUT(kinds, huge_page_mapped_in_pieces_is_small_pages, TIMEOUT)
 	ASSERT_EQ(0, madvise(map + SZ_4K, SZ_4K, MADV_DONTNEED));
 	ASSERT_EQ(0, mprotect(map + SZ_2M, SZ_4K, PROT_READ));
 	/* Splitting the entry moves its dirty bit to the page. */
-	EXPECT_LOOKS("present 4K write user young soft_dirty anon exclusive mapped_once", map);
+	EXPECT_LOOKS("present 4K write user young soft_dirty " OWN, map);
 	EXPECT_LOOKS("none 4K soft_dirty", map + SZ_4K);
-	EXPECT_LOOKS("present 4K write user young soft_dirty anon exclusive mapped_once",
-		     map + 2 * SZ_4K);
-	EXPECT_LOOKS("present 4K user young soft_dirty anon exclusive mapped_once",
-		     map + SZ_2M);
+	EXPECT_LOOKS("present 4K write user young soft_dirty " OWN, map + 2 * SZ_4K);
+	EXPECT_LOOKS("present 4K user young soft_dirty " OWN, map + SZ_2M);
 	/* The page behind them is a huge one still, mapped by no huge entry. */
 	EXPECT_TRUE(kpage_flags(self->look.entry.frame) & (1ULL << KPF_THP));
 	ASSERT_EQ(0, mapping_at(getpid(), map + SZ_2M, &mapping));
@@ -273,8 +269,8 @@ TEST_F_TIMEOUT(kinds, hugetlb_page_of_2M, TIMEOUT)
 	ASSERT_NE(NULL, shared);
 	private[0] = 1;
 	shared[0] = 1;
-	EXPECT_LOOKS("present 2M write user young dirty soft_dirty anon huge hugetlb exclusive "
-		     "mapped_once", private + 3 * SZ_4K);
+	EXPECT_LOOKS("present 2M write user young dirty soft_dirty " OWN_HUGETLB,
+		     private + 3 * SZ_4K);
 	EXPECT_LOOKS("none 4K soft_dirty", private + SZ_2M);
 	EXPECT_LOOKS("present 2M write user young dirty soft_dirty file huge hugetlb mapped_once",
 		     shared + 511 * SZ_4K);
@@ -283,13 +279,11 @@ TEST_F_TIMEOUT(kinds, hugetlb_page_of_2M, TIMEOUT)
 
 	/* clear_refs leaves its pages alone and clears the mapping's own mark. */
 	ASSERT_EQ(0, clear_refs(getpid(), "4"));
-	EXPECT_LOOKS("present 2M write user young dirty anon huge hugetlb exclusive mapped_once",
-		     private);
+	EXPECT_LOOKS("present 2M write user young dirty " OWN_HUGETLB, private);
 	ASSERT_EQ(0, mprotect(private, SZ_2M, PROT_READ));
-	EXPECT_LOOKS("present 2M user young dirty anon huge hugetlb exclusive mapped_once", private);
+	EXPECT_LOOKS("present 2M user young dirty " OWN_HUGETLB, private);
 	ASSERT_EQ(0, mprotect(private, SZ_2M, PROT_NONE));
-	EXPECT_LOOKS("present 2M exec young dirty protnone anon huge hugetlb exclusive mapped_once",
-		     private + 7 * SZ_4K);
+	EXPECT_LOOKS("present 2M exec young dirty protnone " OWN_HUGETLB, private + 7 * SZ_4K);
 }
 
 TEST_F_TIMEOUT(kinds, hugetlb_page_of_1G, TIMEOUT)
@@ -303,15 +297,14 @@ TEST_F_TIMEOUT(kinds, hugetlb_page_of_1G, TIMEOUT)
 	ASSERT_NE(NULL, map);
 	EXPECT_LOOKS("none 4K soft_dirty", map);
 	map[0] = 1;
-	EXPECT_LOOKS("present 1G write user young dirty soft_dirty anon huge hugetlb exclusive "
-		     "mapped_once", map);
-	EXPECT_LOOKS("present 1G write user young dirty soft_dirty anon huge hugetlb exclusive "
-		     "mapped_once", map + SZ_1G - SZ_4K);
+	EXPECT_LOOKS("present 1G write user young dirty soft_dirty " OWN_HUGETLB, map);
+	EXPECT_LOOKS("present 1G write user young dirty soft_dirty " OWN_HUGETLB,
+		     map + SZ_1G - SZ_4K);
 	ASSERT_EQ(0, mapping_at(getpid(), map, &mapping));
 	EXPECT_EQ(SZ_1G, mapping.hugetlb);
 	ASSERT_EQ(0, mprotect(map, SZ_1G, PROT_NONE));
-	EXPECT_LOOKS("present 1G exec young dirty soft_dirty protnone anon huge hugetlb exclusive "
-		     "mapped_once", map + SZ_2M + SZ_4K);
+	EXPECT_LOOKS("present 1G exec young dirty soft_dirty protnone " OWN_HUGETLB,
+		     map + SZ_2M + SZ_4K);
 }
 
 TEST_F_TIMEOUT(kinds, page_under_PROT_NONE_keeps_its_frame, TIMEOUT)
@@ -323,18 +316,16 @@ TEST_F_TIMEOUT(kinds, page_under_PROT_NONE_keeps_its_frame, TIMEOUT)
 	ASSERT_NE(NULL, huge);
 	small[0] = 1;
 	huge[0] = 1;
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once", small);
+	EXPECT_LOOKS(PLAIN, small);
 	frame = self->look.entry.frame;
 	ASSERT_EQ(0, mprotect(small, SZ_4K, PROT_NONE));
-	EXPECT_LOOKS("present 4K exec young dirty soft_dirty protnone anon exclusive mapped_once",
-		     small);
+	EXPECT_LOOKS("present 4K exec young dirty soft_dirty protnone " OWN, small);
 	EXPECT_EQ(frame, self->look.entry.frame);
 
-	EXPECT_LOOKS("present 2M write user young dirty soft_dirty anon huge exclusive mapped_once",
-		     huge);
+	EXPECT_LOOKS(PLAIN_HUGE, huge);
 	frame = self->look.entry.frame;
 	ASSERT_EQ(0, mprotect(huge, SZ_2M, PROT_NONE));
-	EXPECT_LOOKS("present 2M exec young dirty soft_dirty protnone anon huge exclusive mapped_once",
+	EXPECT_LOOKS("present 2M exec young dirty soft_dirty protnone " OWN_HUGE,
 		     huge + 9 * SZ_4K);
 	EXPECT_EQ(frame + 9, self->look.entry.frame);
 }
@@ -348,8 +339,7 @@ TEST_F_TIMEOUT(kinds, zero_page_is_told_from_a_page_of_zeroes, TIMEOUT)
 	memset(map + SZ_4K, 0, SZ_4K);
 	EXPECT_LOOKS("present 4K user young soft_dirty special zero", map);
 	EXPECT_TRUE(kpage_flags(self->look.entry.frame) & (1ULL << KPF_ZERO_PAGE));
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
-		     map + SZ_4K);
+	EXPECT_LOOKS(PLAIN, map + SZ_4K);
 }
 
 TEST_F_TIMEOUT(kinds, huge_zero_page_is_told_from_a_huge_page, TIMEOUT)
@@ -369,7 +359,7 @@ TEST_F_TIMEOUT(kinds, huge_zero_page_is_told_from_a_huge_page, TIMEOUT)
 	memset(map + SZ_2M, 1, SZ_2M);
 	ASSERT_EQ(0, madvise(map + SZ_2M, SZ_2M, MADV_FREE));
 	ASSERT_EQ(0, mprotect(map + SZ_2M, SZ_2M, PROT_READ));
-	EXPECT_LOOKS("present 2M user soft_dirty anon huge exclusive mapped_once", map + SZ_2M);
+	EXPECT_LOOKS("present 2M user soft_dirty " OWN_HUGE, map + SZ_2M);
 
 	/* In pieces it is the small zero page. */
 	ASSERT_EQ(0, madvise(map, SZ_4K, MADV_DONTNEED));
@@ -395,8 +385,7 @@ TEST_F_TIMEOUT(kinds, page_merged_by_KSM, TIMEOUT)
 	EXPECT_LOOKS("present 4K user young soft_dirty anon shared ksm", map + 3 * SZ_4K);
 	EXPECT_EQ(4, kpage_count(self->look.entry.frame));
 	map[SZ_4K] = 1;
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
-		     map + SZ_4K);
+	EXPECT_LOOKS(PLAIN, map + SZ_4K);
 }
 
 TEST_F_TIMEOUT(kinds, memory_of_a_device_is_special, TIMEOUT)
@@ -429,7 +418,7 @@ TEST_F_TIMEOUT(kinds, soft_dirty_of_a_device_is_that_of_its_mapping, TIMEOUT)
 	ASSERT_EQ(0, mprotect(map, SZ_4K, PROT_READ));
 	ASSERT_EQ(0, mprotect(map, SZ_4K, PROT_READ | PROT_WRITE));
 	EXPECT_LOOKS("present 4K user young special", map);
-	*(volatile uint32_t *)map = *(volatile uint32_t *)map;
+	WRITE_ONCE(*map, READ_ONCE(*map));
 	EXPECT_LOOKS("present 4K write user young dirty special", map);
 	EXPECT_TRUE(self->look.walk.levels[self->look.walk.nr_levels - 1].raw & (1 << 11));
 }
@@ -479,7 +468,7 @@ TEST_F_TIMEOUT(kinds, levels_are_those_of_the_processor, TIMEOUT)
 	map[0] = 1;
 	ASSERT_EQ(0, device_info(self->look.device, &info));
 	EXPECT_EQ(cpu_has("la57") ? 5 : 4, info.levels);
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once", map);
+	EXPECT_LOOKS(PLAIN, map);
 	EXPECT_EQ(info.levels, self->look.walk.nr_levels);
 }
 
@@ -493,7 +482,7 @@ TEST_F_TIMEOUT(kinds, page_above_the_47_bit_line, TIMEOUT)
 		SKIP(return, "5-level paging");
 	EXPECT_LOOKS("none 4K soft_dirty", map);
 	map[0] = 1;
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once", map);
+	EXPECT_LOOKS(PLAIN, map);
 	EXPECT_EQ(5, self->look.walk.nr_levels);
 	EXPECT_EQ(4, self->look.walk.levels[1].level);
 	EXPECT_EQ(8, self->look.walk.levels[0].index);
@@ -506,8 +495,7 @@ TEST_F_TIMEOUT(kinds, page_above_the_47_bit_line, TIMEOUT)
 	ASSERT_EQ(hint, huge);
 	ASSERT_EQ(0, madvise(huge, SZ_2M, MADV_HUGEPAGE));
 	huge[0] = 1;
-	EXPECT_LOOKS("present 2M write user young dirty soft_dirty anon huge exclusive mapped_once",
-		     huge + 8 * SZ_4K);
+	EXPECT_LOOKS(PLAIN_HUGE, huge + 8 * SZ_4K);
 	EXPECT_LOOKS("unmapped 4K", hint - SZ_2M);
 }
 
@@ -528,12 +516,9 @@ TEST_F_TIMEOUT(kinds, page_write_protected_by_userfaultfd, TIMEOUT)
 	ASSERT_EQ(0, uffd_protect(uffd, small, SZ_4K));
 	ASSERT_EQ(0, uffd_protect(uffd, huge, SZ_2M));
 	ASSERT_EQ(0, uffd_protect(uffd, shared, SZ_4K));
-	EXPECT_LOOKS("present 4K user young dirty soft_dirty uffd_wp anon exclusive mapped_once",
-		     small);
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
-		     small + SZ_4K);
-	EXPECT_LOOKS("present 2M user young dirty soft_dirty uffd_wp anon huge exclusive mapped_once",
-		     huge + SZ_4K);
+	EXPECT_LOOKS("present 4K user young dirty soft_dirty uffd_wp " OWN, small);
+	EXPECT_LOOKS(PLAIN, small + SZ_4K);
+	EXPECT_LOOKS("present 2M user young dirty soft_dirty uffd_wp " OWN_HUGE, huge + SZ_4K);
 	EXPECT_LOOKS("present 4K user young dirty soft_dirty uffd_wp file mapped_once", shared);
 
 	if (!hugetlb_reserve(SZ_2M, 1))
@@ -542,8 +527,8 @@ TEST_F_TIMEOUT(kinds, page_write_protected_by_userfaultfd, TIMEOUT)
 		SKIP(return, "no hugetlb page of 2M to be had");
 	hugetlb[0] = 1;
 	ASSERT_EQ(0, uffd_protect(uffd, hugetlb, SZ_2M));
-	EXPECT_LOOKS("present 2M user young dirty soft_dirty uffd_wp anon huge hugetlb exclusive "
-		     "mapped_once", hugetlb + SZ_4K);
+	EXPECT_LOOKS("present 2M user young dirty soft_dirty uffd_wp " OWN_HUGETLB,
+		     hugetlb + SZ_4K);
 }
 
 static void *idle_thread(void *arg)
@@ -556,11 +541,11 @@ static void *idle_thread(void *arg)
 static bool wait_for_hint(struct looker *look, const char *va)
 {
 	time_t end = time(NULL) + 60;
-	volatile unsigned long spin;
+	unsigned long spin;
 
 	while (time(NULL) < end) {
 		for (spin = 0; spin < 1000000; spin++)
-			;
+			READ_ONCE(*va);
 		look_text(look, va);
 		if (look->entry.flags & VMINSPECT_PAGE_NUMA_HINT)
 			return true;
@@ -602,18 +587,16 @@ TEST_F_TIMEOUT(kinds, page_with_a_NUMA_hint_is_told_from_PROT_NONE, TIMEOUT)
 	ASSERT_EQ(0, write_file("/proc/sys/kernel/numa_balancing", "0"));
 	EXPECT_LT(0, vmstat("numa_pte_updates"));
 	/* The entry remembers that it was writable, and has no NX bit to forget. */
-	EXPECT_LOOKS("present 4K write exec young dirty soft_dirty protnone anon exclusive "
-		     "mapped_once numa_hint", small + SZ_4K);
-	EXPECT_LOOKS("present 2M write exec young dirty soft_dirty protnone anon huge exclusive "
-		     "mapped_once numa_hint", huge + 3 * SZ_4K);
-	EXPECT_LOOKS("present 4K exec young dirty soft_dirty protnone anon exclusive mapped_once",
-		     none);
+	EXPECT_LOOKS("present 4K write exec young dirty soft_dirty protnone " OWN " numa_hint",
+		     small + SZ_4K);
+	EXPECT_LOOKS("present 2M write exec young dirty soft_dirty protnone " OWN_HUGE " numa_hint",
+		     huge + 3 * SZ_4K);
+	EXPECT_LOOKS("present 4K exec young dirty soft_dirty protnone " OWN, none);
 
 	faults = vmstat("numa_hint_faults");
 	small[SZ_4K] = 2;
 	EXPECT_LT(faults, vmstat("numa_hint_faults"));
-	EXPECT_LOOKS("present 4K write user young dirty soft_dirty anon exclusive mapped_once",
-		     small + SZ_4K);
+	EXPECT_LOOKS(PLAIN, small + SZ_4K);
 }
 
 TEST_F_TIMEOUT(kinds, node_of_a_page_is_the_one_that_move_pages_tells, TIMEOUT)

@@ -40,11 +40,7 @@ FIXTURE_TEARDOWN(physical)
 	close(self->device);
 }
 
-#define NEED_MONITOR()								\
-do {										\
-	if (!monitor_present())							\
-		SKIP(return, "the monitor of a virtual machine");		\
-} while (0)
+#define MONITOR	"the monitor of a virtual machine"
 
 /* What lies behind @va as seen from outside, or 0, with the reason in errno. */
 static uint64_t word_outside(int device, const void *va)
@@ -68,7 +64,7 @@ static bool marker_found(int device, void *va)
 
 	if (getrandom(&word, sizeof(word), 0) != sizeof(word))
 		return false;
-	*(volatile uint64_t *)va = word;
+	WRITE_ONCE(*(uint64_t *)va, word);
 	return word_outside(device, va) == word;
 }
 
@@ -90,7 +86,8 @@ TEST_F_TIMEOUT(physical, marker_in_small_pages, TIMEOUT)
 	char *map = map_anon(16 * SZ_4K, PROT_READ | PROT_WRITE);
 	uint64_t on_the_stack;
 
-	NEED_MONITOR();
+	if (!monitor_present())
+		SKIP(return, MONITOR);
 	expect_markers(_metadata, self, map, 16 * SZ_4K);
 	EXPECT_TRUE(marker_found(self->device, &on_the_stack));
 }
@@ -100,7 +97,8 @@ TEST_F_TIMEOUT(physical, marker_in_a_huge_page_and_its_pieces, TIMEOUT)
 	struct vminspect_entry entry;
 	char *map = map_huge(SZ_2M);
 
-	NEED_MONITOR();
+	if (!monitor_present())
+		SKIP(return, MONITOR);
 	expect_markers(_metadata, self, map, SZ_2M);
 	ASSERT_EQ(0, device_lookup(self->device, map, &entry));
 	EXPECT_EQ(21, entry.page_shift);
@@ -112,7 +110,8 @@ TEST_F_TIMEOUT(physical, marker_in_a_huge_page_and_its_pieces, TIMEOUT)
 
 TEST_F_TIMEOUT(physical, marker_in_hugetlb_of_2M, TIMEOUT)
 {
-	NEED_MONITOR();
+	if (!monitor_present())
+		SKIP(return, MONITOR);
 	if (hugetlb_reserve(SZ_2M, 2))
 		SKIP(return, "no hugetlb pages of 2M to be had");
 	expect_markers(_metadata, self, map_hugetlb(SZ_2M, SZ_2M, MAP_PRIVATE), SZ_2M);
@@ -121,7 +120,8 @@ TEST_F_TIMEOUT(physical, marker_in_hugetlb_of_2M, TIMEOUT)
 
 TEST_F_TIMEOUT(physical, marker_in_hugetlb_of_1G, TIMEOUT)
 {
-	NEED_MONITOR();
+	if (!monitor_present())
+		SKIP(return, MONITOR);
 	if (hugetlb_reserve(SZ_1G, 1))
 		SKIP(return, "no hugetlb page of 1G was reserved at boot");
 	expect_markers(_metadata, self, map_hugetlb(SZ_1G, SZ_1G, MAP_PRIVATE), SZ_1G);
@@ -129,7 +129,8 @@ TEST_F_TIMEOUT(physical, marker_in_hugetlb_of_1G, TIMEOUT)
 
 TEST_F_TIMEOUT(physical, marker_in_shared_memory, TIMEOUT)
 {
-	NEED_MONITOR();
+	if (!monitor_present())
+		SKIP(return, MONITOR);
 	expect_markers(_metadata, self, map_fd(memfd(16 * SZ_4K, 0), 16 * SZ_4K, MAP_SHARED),
 		       16 * SZ_4K);
 	expect_markers(_metadata, self, map_fd(memfd(16 * SZ_4K, 0), 16 * SZ_4K, MAP_PRIVATE),
@@ -141,7 +142,8 @@ TEST_F_TIMEOUT(physical, marker_in_pages_under_PROT_NONE, TIMEOUT)
 {
 	char *small = map_anon(SZ_4K, PROT_READ | PROT_WRITE), *huge = map_huge(SZ_2M);
 
-	NEED_MONITOR();
+	if (!monitor_present())
+		SKIP(return, MONITOR);
 	ASSERT_NE(NULL, small);
 	ASSERT_NE(NULL, huge);
 	*(uint64_t *)small = 0x0123456789abcdef;
@@ -157,7 +159,8 @@ TEST_F_TIMEOUT(physical, vdso_and_text_are_where_we_say, TIMEOUT)
 	const char *vdso = (const char *)getauxval(AT_SYSINFO_EHDR);
 	const void *text = (const void *)((uintptr_t)device_lookup & ~7UL);
 
-	NEED_MONITOR();
+	if (!monitor_present())
+		SKIP(return, MONITOR);
 	if (vdso)
 		EXPECT_EQ(*(const uint64_t *)vdso, word_outside(self->device, vdso));
 	EXPECT_EQ(*(const uint64_t *)text, word_outside(self->device, text));
@@ -168,11 +171,12 @@ TEST_F_TIMEOUT(physical, register_of_a_device_is_where_we_say, TIMEOUT)
 	uint64_t pa = 0;
 	uint32_t *map = bar_map(&pa);
 
-	NEED_MONITOR();
+	if (!monitor_present())
+		SKIP(return, MONITOR);
 	if (!map)
 		SKIP(return, "no PCI device with a memory resource that nobody has claimed");
 	/* Registers have 32 bits; the first one of a device seldom changes. */
-	EXPECT_EQ(*(volatile uint32_t *)map, (uint32_t)word_outside(self->device, map));
+	EXPECT_EQ(READ_ONCE(*map), (uint32_t)word_outside(self->device, map));
 }
 
 struct run_check {
@@ -204,7 +208,8 @@ TEST_F_TIMEOUT(physical, every_page_of_an_extent_is_where_it_says, TIMEOUT)
 	struct run_check check = { map, 0, 0 };
 	uint64_t start = (uintptr_t)map, i;
 
-	NEED_MONITOR();
+	if (!monitor_present())
+		SKIP(return, MONITOR);
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, madvise(map, 64 * SZ_4K, MADV_NOHUGEPAGE));
 	for (i = 0; i < 64; i++)
@@ -340,7 +345,8 @@ TEST_F_TIMEOUT(physical, entry_of_each_level_is_what_stands_there, 2 * TIMEOUT)
 	struct walk_check check = { 0 };
 	pid_t zoo;
 
-	NEED_MONITOR();
+	if (!monitor_present())
+		SKIP(return, MONITOR);
 	hugetlb_reserve(SZ_2M, 4);
 	zoo = zoo_start();
 	ASSERT_LT(0, zoo);
@@ -359,7 +365,8 @@ TEST_F_TIMEOUT(physical, entry_of_1G_is_what_stands_there, TIMEOUT)
 	struct vminspect_walk walk;
 	char *map;
 
-	NEED_MONITOR();
+	if (!monitor_present())
+		SKIP(return, MONITOR);
 	if (hugetlb_reserve(SZ_1G, 1))
 		SKIP(return, "no hugetlb page of 1G was reserved at boot");
 	map = map_hugetlb(SZ_1G, SZ_1G, MAP_PRIVATE);
@@ -372,9 +379,9 @@ TEST_F_TIMEOUT(physical, entry_of_1G_is_what_stands_there, TIMEOUT)
 
 static void *spin(void *arg)
 {
-	volatile bool *stop = arg;
+	bool *stop = arg;
 
-	while (!*stop)
+	while (!READ_ONCE(*stop))
 		;
 	return NULL;
 }
@@ -398,18 +405,19 @@ static bool root_is_loaded(uint64_t root)
 
 TEST_F_TIMEOUT(physical, root_is_in_CR3_of_a_processor_that_runs_us, TIMEOUT)
 {
-	volatile bool stop = false;
+	bool stop = false;
 	struct vminspect_walk walk;
 	bool found = false;
 	pthread_t thread;
 	int tries;
 
-	NEED_MONITOR();
+	if (!monitor_present())
+		SKIP(return, MONITOR);
 	ASSERT_EQ(0, device_walk(self->device, (uintptr_t)&stop, &walk));
-	ASSERT_EQ(0, pthread_create(&thread, NULL, spin, (void *)&stop));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, spin, &stop));
 	for (tries = 0; tries < 100 && !found; tries++)
 		found = root_is_loaded(walk.root);
-	stop = true;
+	WRITE_ONCE(stop, true);
 	pthread_join(thread, NULL);
 	EXPECT_TRUE(found);
 	EXPECT_FALSE(root_is_loaded(walk.root + 16 * SZ_4K));
