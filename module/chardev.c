@@ -327,6 +327,11 @@ static long chardev_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 		return -EFAULT;
 	if (size < command->first_size)
 		return -EINVAL;
+	if (size > PAGE_SIZE)	/* the rule of clone3: no tail of gigabytes is read */
+		return -E2BIG;
+	/* What can't be written is found out before anything is done. */
+	if (put_user(size, (u32 __user *)user))
+		return -EFAULT;
 	ret = copy_struct_from_user(&argument, command->size, user, size);
 	if (ret)
 		return ret;

@@ -160,8 +160,9 @@ static void maps_print_extents(struct view *view, const struct vmi_scan *scan,
 }
 
 /*
- * Scan until there are more runs than one piece holds, or no more. The last run of
- * a full piece may go on: it is left to the next one, which begins there.
+ * Scan until there are more runs than one piece holds, or no more, or a signal
+ * comes. The last run of a full piece may go on: it is left to the next one, which
+ * begins there.
  */
 static int maps_scan(struct view *view, struct vmi_scan *scan)
 {
@@ -169,26 +170,21 @@ static int maps_scan(struct view *view, struct vmi_scan *scan)
 	int ret;
 
 	scan->max = LINES_A_READ;
-	for (;;) {
+	do {
 		before = scan->walk.next;
 		ret = vmi_scan_batch(scan);
 		if (ret)
 			return ret;
-		if (scan->walk.next == before || scan->walk.next == scan->walk.end)
-			break;
-		if (signal_pending(current)) {
-			/* What was found counts. Its last run may go on. */
-			view->next = scan->walk.next;
-			return scan->nr ? 0 : -ERESTARTSYS;
-		}
 		cond_resched();
-	}
+	} while (scan->walk.next != before && scan->walk.next != scan->walk.end &&
+		 !signal_pending(current));
 
-	view->ended = scan->walk.next == scan->walk.end;
-	if (!view->ended) {
-		scan->nr--;
-		view->next = scan->extents[scan->nr].start;
-	}
+	view->next = scan->walk.next;
+	view->ended = view->next == scan->walk.end;
+	if (view->next == before)
+		view->next = scan->extents[--scan->nr].start;
+	else if (!view->ended && !scan->nr)
+		return -ERESTARTSYS;
 	return 0;
 }
 

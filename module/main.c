@@ -26,11 +26,12 @@ static int __init vmi_init(void)
 		       ret);
 		return ret;
 	}
-	vmi_debugfs_init();
 	ret = vmi_chardev_init(mode);
 	if (ret)
-		vmi_debugfs_exit();
-	return ret;
+		return ret;
+	/* Last, since a load can't fail any more once somebody has a file of it open. */
+	vmi_debugfs_init();
+	return 0;
 }
 
 static void __exit vmi_exit(void)

@@ -157,7 +157,8 @@ static unsigned long scan_add_pages(struct vmi_scan *scan,
 		extent->end = min(end, ALIGN_DOWN(extent->start, size) + size);
 		if (!scan_add(scan, extent, zero))
 			break;
-		if (scan->frames && !zero)
+		if (scan->frames && !zero &&
+		    extent->state != VMINSPECT_STATE_UNKNOWN)
 			extent->frame += extent_pages(extent);
 		extent->start = extent->end;
 	}
@@ -228,6 +229,7 @@ int vmi_scan_init(struct vmi_scan *scan, struct vmi_target *target,
 		.each_page = request->flags & VMINSPECT_SCAN_PAGES,
 		.max = VMI_SCAN_EXTENTS,
 	};
+	scan->walk.frames = scan->frames;	/* of what may be seen only */
 	scan->extents = kmalloc_array(VMI_SCAN_EXTENTS, sizeof(*scan->extents),
 				      GFP_KERNEL_ACCOUNT);
 	return scan->extents ? 0 : -ENOMEM;
@@ -242,23 +244,36 @@ void vmi_scan_exit(struct vmi_scan *scan)
 	kfree(scan->extents);
 }
 
+/* Let whoever changes the tables of a hugetlb mapping get on; no lock is held. */
+static int scan_wait(void)
+{
+	schedule_timeout_killable(1);
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
 /**
  * vmi_scan_batch() - scan on, under one hold of the target's lock
  * @scan: the scan; if it has no room left, nothing is added. What has been
  *	collected may be taken out before the next batch, all of it, or all
  *	but the last one, to let that grow.
  *
- * Return: 0, or as vmi_target_lock()
+ * Return: 0, and the scan got further unless it had no room; or as
+ * vmi_target_lock()
  */
 int vmi_scan_batch(struct vmi_scan *scan)
 {
-	int ret = vmi_target_lock(scan->target);
+	unsigned long before = scan->walk.next;
+	int ret;
 
-	if (ret)
-		return ret;
-	vmi_walk_range(&scan->walk);
-	vmi_target_unlock(scan->target);
-	return 0;
+	do {
+		ret = vmi_target_lock(scan->target);
+		if (ret)
+			return ret;
+		vmi_walk_range(&scan->walk);
+		vmi_target_unlock(scan->target);
+	} while (scan->walk.next == before && scan->walk.busy &&
+		 !(ret = scan_wait()));
+	return ret;
 }
 
 /* A walk over one page gives one run. */
@@ -303,6 +318,39 @@ static void lookup_init(struct vmi_lookup *lookup, struct vmi_target *target,
 	};
 }
 
+/* Return: how many were looked up; 0 if the first one has to wait */
+static int lookup_batch(struct vmi_lookup *lookup, const u64 *addresses,
+			struct vminspect_entry *entries, unsigned int nr)
+{
+	unsigned int i = 0;
+	int ret = vmi_target_lock(lookup->target);
+
+	if (ret)
+		return ret;
+	do {
+		lookup->entry = &entries[i];
+		lookup_one(lookup, addresses[i]);
+		if (lookup->walk.busy)
+			break;
+		i++;
+	} while (i < nr && !mmap_lock_is_contended(lookup->target->mm));
+	vmi_target_unlock(lookup->target);
+	return i;
+}
+
+static int lookup_some(struct vmi_lookup *lookup, const u64 *addresses,
+		       struct vminspect_entry *entries, unsigned int nr)
+{
+	int ret;
+
+	while (!(ret = lookup_batch(lookup, addresses, entries, nr))) {
+		ret = scan_wait();
+		if (ret)
+			return ret;
+	}
+	return ret;
+}
+
 /**
  * vmi_scan_translate() - what stands behind some addresses
  * @target: where they belong
@@ -319,20 +367,9 @@ int vmi_scan_translate(struct vmi_target *target, const u64 *addresses,
 		       u64 returned)
 {
 	struct vmi_lookup lookup;
-	unsigned int i = 0;
-	int ret;
 
 	lookup_init(&lookup, target, returned);
-	ret = vmi_target_lock(target);
-	if (ret)
-		return ret;
-	do {
-		lookup.entry = &entries[i];
-		lookup_one(&lookup, addresses[i]);
-		i++;
-	} while (i < nr && !mmap_lock_is_contended(target->mm));
-	vmi_target_unlock(target);
-	return i;
+	return lookup_some(&lookup, addresses, entries, nr);
 }
 
 static void walk_fill_level(const struct vmi_trail *trail, unsigned int level,
@@ -369,17 +406,15 @@ int vmi_scan_walk(struct vmi_target *target, struct vminspect_walk *walk)
 {
 	struct vmi_trail trail = { .lowest = 0 };
 	struct vmi_lookup lookup;
+	u64 va = walk->va;
 	unsigned int level;
 	int ret;
 
 	lookup_init(&lookup, target, walk->return_mask | VMINSPECT_RETURN_FRAME);
 	lookup.walk.trail = &trail;
-	lookup.entry = &walk->entry;
-	ret = vmi_target_lock(target);
-	if (ret)
+	ret = lookup_some(&lookup, &va, &walk->entry, 1);
+	if (ret < 0)
 		return ret;
-	lookup_one(&lookup, walk->va);
-	vmi_target_unlock(target);
 
 	walk->hidden = target->hidden;
 	walk->root = target->hidden ? 0 : __pa(target->mm->pgd);

@@ -12,6 +12,7 @@
 #include <linux/cred.h>
 #include <linux/err.h>
 #include <linux/file.h>
+#include <linux/magic.h>
 #include <linux/mmap_lock.h>
 #include <linux/sched/mm.h>
 #include <linux/security.h>
@@ -35,9 +36,10 @@ int vmi_target_init(void)
 
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	pagemap_fops = file->f_op;	/* built in: stays */
+	if (file_inode(file)->i_sb->s_magic == PROC_SUPER_MAGIC)
+		pagemap_fops = file->f_op;	/* built in: stays */
 	fput(file);
-	return 0;
+	return pagemap_fops ? 0 : -ENOENT;
 }
 
 /**
@@ -112,7 +114,7 @@ struct vmi_target *vmi_target_open(struct file *opened, const char *pid)
 	if (!path)
 		return ERR_PTR(-ENOMEM);
 	caller = override_creds(opened->f_cred);
-	pagemap = filp_open(path, O_RDONLY, 0);
+	pagemap = filp_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 	revert_creds(caller);
 	kfree(path);
 	if (pagemap == ERR_PTR(-ENOENT))	/* nobody wrote a file's name */

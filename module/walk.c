@@ -18,15 +18,11 @@
  *   under the write side of i_mmap_rwsem, without the mmap lock of each
  *   process: its read side is held over such a mapping.
  *
- * An entry is read once and all that is said of it follows from that value, which
- * stood there at some moment. What maps or remembers something is true of that
- * moment. What is empty is not: who replaces an entry clears it first, and a page
- * that goes out, migrates or is copied would be missed (ptep_clear_flush() in
- * try_to_unmap_one(), try_to_migrate_one() and wp_page_copy(), huge_ptep_clear_flush()
- * in hugetlb_wp(), pmdp_huge_clear_flush() in __split_huge_zero_page_pmd(): none of
- * them needs the mmap lock). All do so under the lock of the table, so PTEs are
- * read under it, and an empty entry above is read again under it. It also keeps
- * the page behind a present entry from being freed, where that is looked at.
+ * An entry is read once and all that is said of it follows from that value. One
+ * that is being replaced (copy on write, swap-out, migration) is empty for a
+ * moment, under the lock of its table: hence tables of PTEs are read under that
+ * lock, and an upper entry found empty is looked at again under its own. The lock
+ * also keeps the page behind an entry from being freed while it is looked at.
  *
  * Nothing is written: no accessed bit, no reference, no fault.
  */
@@ -108,7 +104,7 @@ static unsigned long walk_va(const struct vm_area_struct *vma, pgoff_t index)
  * passed over: without that a batch whose budget went on empty page-table
  * entries would end where it began.
  */
-#define WALK_MIN_SLOTS		512L
+#define WALK_MIN_SLOTS		64L
 
 /*
  * The same in a mapping of shared memory: a page that is out leaves its
@@ -121,7 +117,7 @@ static bool walk_take_none_shmem(struct vmi_walk *walk, unsigned long va)
 	struct vm_area_struct *vma = walk->vma;
 	pgoff_t index = walk_index(vma, walk->next);
 	pgoff_t last = walk_index(vma, va - 1);
-	long limit = max(walk->budget, WALK_MIN_SLOTS);
+	long limit = max(walk->budget / VMI_WALK_SLOT_COST, WALK_MIN_SLOTS);
 	XA_STATE(xas, &vma->vm_file->f_mapping->i_pages, index);
 	bool full = false;
 	void *value;
@@ -133,7 +129,7 @@ static bool walk_take_none_shmem(struct vmi_walk *walk, unsigned long va)
 
 		if (xas_retry(&xas, value))
 			continue;
-		walk->budget--;
+		walk->budget -= VMI_WALK_SLOT_COST;
 		if (limit-- <= 0) {
 			/* What lies before this one was passed over. */
 			va = walk_va(vma, max(xas.xa_index, index));
@@ -198,6 +194,7 @@ static bool walk_leaf(struct vmi_walk *walk, unsigned long va, unsigned long end
 
 	if (!walk_hole(walk, va))
 		return false;
+	walk->budget -= VMI_WALK_RUN_COST;
 	run.va = max(va, walk->next);
 	run.end = min(end, walk->vma_end);
 	run.entry = *entry;
@@ -216,7 +213,7 @@ static void walk_add_page(struct vmi_walk *walk, struct vmi_entry *entry)
 {
 	struct page *page;
 
-	walk->budget -= VMI_WALK_PAGE_COST - 1;
+	walk->budget -= VMI_WALK_PAGE_COST;
 	if (entry->state != VMINSPECT_STATE_PRESENT ||
 	    (entry->flags & (VMINSPECT_PAGE_SPECIAL | VMINSPECT_PAGE_ZERO)))
 		return;
@@ -259,6 +256,34 @@ static spinlock_t *walk_huge_lock(struct vmi_walk *walk, void *slot,
 	return &walk->mm->page_table_lock;
 }
 
+/* What stands there when nobody is replacing it: not empty for a moment only. */
+static u64 walk_settled(struct vmi_walk *walk, void *slot, unsigned int shift)
+{
+	spinlock_t *ptl = walk_huge_lock(walk, slot, shift);
+	u64 raw;
+
+	spin_lock(ptl);
+	raw = READ_ONCE(*(u64 *)slot);
+	spin_unlock(ptl);
+	return raw;
+}
+
+/*
+ * Processes that share a table of hugetlb count as one mapping in the page; to
+ * whoever reads this they are several (smaps_hugetlb_range() says so too, pagemap
+ * does not).
+ */
+static void walk_fix_shared(struct vmi_walk *walk, void *slot,
+			    struct vmi_entry *entry)
+{
+	if (!is_vm_hugetlb_page(walk->vma) || entry->shift != PMD_SHIFT ||
+	    !(entry->flags & VMINSPECT_PAGE_MAPPED_ONCE) ||
+	    !hugetlb_pmd_shared(slot))
+		return;
+	entry->flags &= ~VMINSPECT_PAGE_MAPPED_ONCE;
+	entry->flags |= VMINSPECT_PAGE_SHARED;
+}
+
 /*
  * Add to a present huge entry, decoded from what was read at @slot, what its page
  * tells. Returns false if something else stands there by now.
@@ -274,8 +299,10 @@ static bool walk_huge_page(struct vmi_walk *walk, void *slot,
 	if (same) {
 		if (walk_huge_zero(walk, entry))
 			entry->flags |= VMINSPECT_PAGE_ZERO;
-		if (walk->pages)
+		if (walk->pages) {
 			walk_add_page(walk, entry);
+			walk_fix_shared(walk, slot, entry);
+		}
 	}
 	spin_unlock(ptl);
 	return same;
@@ -287,7 +314,7 @@ static bool walk_surely_none(struct vmi_walk *walk, void *slot, unsigned int shi
 	spinlock_t *ptl = walk_huge_lock(walk, slot, shift);
 	bool none;
 
-	walk->budget -= VMI_WALK_PAGE_COST - 1;
+	walk->budget -= VMI_WALK_PAGE_COST;
 	spin_lock(ptl);
 	none = pte_none(__pte(READ_ONCE(*(u64 *)slot)));
 	spin_unlock(ptl);
@@ -343,29 +370,43 @@ static u64 walk_pte_step(const struct vmi_entry *entry)
 	return 0;
 }
 
+/*
+ * Where frames are not to be told, entries are alike whatever frames or slots they
+ * have: neither runs nor the time they take may tell which follow one another.
+ */
+static bool walk_pte_alike(u64 first, u64 raw)
+{
+	swp_entry_t slot = __pte_to_swp_entry(__pte(raw));
+
+	if (first & _PAGE_PRESENT)
+		return !((first ^ raw) & ~(u64)PTE_PFN_MASK);
+	return !pte_none(__pte(raw)) && !pte_present(__pte(raw)) &&
+	       __swp_type(slot) < MAX_SWAPFILES &&
+	       !((first ^ raw) & ((1ULL << SWP_OFFSET_FIRST_BIT) - 1));
+}
+
 /* How many of the PTEs from @ptep on are one run with the first one? */
-static unsigned long walk_pte_run(pte_t *ptep, unsigned long max,
-				  const struct vmi_entry *first)
+static unsigned long walk_pte_run(const struct vmi_walk *walk, pte_t *ptep,
+				  unsigned long max, const struct vmi_entry *first)
 {
 	u64 step = walk_pte_step(first);
 	u64 expected = first->raw;
 	unsigned long nr = 1;
 
-	if (!step)
+	if (!step || walk->pages)	/* pages differ in more than their frames */
 		return 1;
 	while (nr < max) {
+		u64 raw = pte_val(ptep_get_lockless(ptep + nr));
+
 		expected += step;
-		if (pte_val(ptep_get_lockless(ptep + nr)) != expected)
+		if (walk->frames ? raw != expected : !walk_pte_alike(first->raw, raw))
 			break;
 		nr++;
 	}
 	return nr;
 }
 
-/*
- * The PTEs for @va up to @end, all of one table, which @pmd leads to, its lock held:
- * they stand still, and with them the references to their pages.
- */
+/* The PTEs for @va up to @end, all of one table, which @pmd leads to: locked. */
 static bool walk_pte_table(struct vmi_walk *walk, pmd_t pmd, unsigned long va,
 			   unsigned long end)
 {
@@ -382,10 +423,9 @@ static bool walk_pte_table(struct vmi_walk *walk, pmd_t pmd, unsigned long va,
 			continue;
 
 		vmi_entry_decode(raw, PAGE_SHIFT, walk->vma->vm_flags, &entry);
+		nr = walk_pte_run(walk, ptep, (end - va) >> PAGE_SHIFT, &entry);
 		if (walk->pages)
 			walk_add_page(walk, &entry);
-		else
-			nr = walk_pte_run(ptep, (end - va) >> PAGE_SHIFT, &entry);
 		if (!walk_leaf(walk, va, va + (nr << PAGE_SHIFT), &entry))
 			return false;
 	}
@@ -393,8 +433,8 @@ static bool walk_pte_table(struct vmi_walk *walk, pmd_t pmd, unsigned long va,
 }
 
 /*
- * The same, from the entry at @pmdp, where @pmd was read in the caller's RCU section.
- * If the table was taken away before its lock was had, *@again is set.
+ * Lock the table and walk it. The caller is in an RCU section that began before it
+ * read @pmd at @pmdp. If that leads elsewhere by now, *@again is set.
  */
 static bool walk_pte_table_locked(struct vmi_walk *walk, pmd_t *pmdp, pmd_t pmd,
 				  unsigned long va, unsigned long end, bool *again)
@@ -403,6 +443,9 @@ static bool walk_pte_table_locked(struct vmi_walk *walk, pmd_t *pmdp, pmd_t pmd,
 	spinlock_t *ptl = pte_lockptr(walk->mm, &pmd);
 	bool more = true;
 
+	/* What was passed over before may take long to report: not under it. */
+	if (!walk_hole(walk, va))
+		return false;
 	spin_lock(ptl);
 	if (pmd_val(vmi_compat_pmdp_get_lockless(pmdp)) == pmd_val(pmd))
 		more = walk_pte_table(walk, pmd, va, end);
@@ -423,6 +466,8 @@ static bool walk_pmd(struct vmi_walk *walk, pmd_t *pmdp, unsigned long va,
 		again = false;
 		rcu_read_lock();
 		pmd = vmi_compat_pmdp_get_lockless(pmdp);
+		if (pmd_none(pmd))
+			pmd = __pmd(walk_settled(walk, pmdp, PMD_SHIFT));
 		walk_note(walk, LEVEL_PMD, pmdp, pmd_val(pmd));
 		if (pmd_none(pmd)) {
 			again = !walk_surely_none(walk, pmdp, PMD_SHIFT);
@@ -443,14 +488,39 @@ static bool walk_pmd(struct vmi_walk *walk, pmd_t *pmdp, unsigned long va,
 	return more;
 }
 
-static bool walk_pmd_table(struct vmi_walk *walk, pmd_t *pmdp, unsigned long va,
+/* The address up to which the entries from @pmdp on are empty, locked once. */
+static unsigned long walk_pmds_none(struct vmi_walk *walk, pmd_t *pmdp,
+				    unsigned long va, unsigned long end)
+{
+	spinlock_t *ptl = pmd_lockptr(walk->mm, pmdp);
+
+	spin_lock(ptl);
+	for (; va != end; va = pmd_addr_end(va, end), pmdp++) {
+		pmd_t pmd = vmi_compat_pmdp_get_lockless(pmdp);
+
+		if (!pmd_none(pmd))
+			break;
+		walk_note(walk, LEVEL_PMD, pmdp, pmd_val(pmd));
+		walk->budget--;
+	}
+	spin_unlock(ptl);
+	return va;
+}
+
+static bool walk_pmd_table(struct vmi_walk *walk, pmd_t *table, unsigned long va,
 			   unsigned long end)
 {
 	unsigned long next;
+	pmd_t *pmdp;
 
-	for (; va != end; va = next, pmdp++) {
+	for (; va != end; va = next) {
+		if (!walk_more(walk, va))
+			return false;
+		pmdp = table + pmd_index(va);
 		next = pmd_addr_end(va, end);
-		if (!walk_more(walk, va) || !walk_pmd(walk, pmdp, va, next))
+		if (pmd_none(vmi_compat_pmdp_get_lockless(pmdp)))
+			next = walk_pmds_none(walk, pmdp, va, end);
+		else if (!walk_pmd(walk, pmdp, va, next))
 			return false;
 		walk->budget--;
 		if (mmap_lock_is_contended(walk->mm))
@@ -468,6 +538,8 @@ static bool walk_pud(struct vmi_walk *walk, pud_t *pudp, unsigned long va,
 	do {
 		again = false;
 		pud = READ_ONCE(*pudp);
+		if (pud_none(pud) && is_vm_hugetlb_page(walk->vma))
+			pud = __pud(walk_settled(walk, pudp, PUD_SHIFT));
 		walk_note(walk, LEVEL_PUD, pudp, pud_val(pud));
 		if (pud_none(pud)) {
 			/* Only hugetlb replaces such an entry. */
@@ -481,7 +553,7 @@ static bool walk_pud(struct vmi_walk *walk, pud_t *pudp, unsigned long va,
 			more = walk_bad(walk, pud_val(pud), va, end);
 		} else {
 			more = walk_pmd_table(walk,
-					      pmd_offset_lockless(pudp, pud, va),
+					      pmd_offset_lockless(pudp, pud, 0),
 					      va, end);
 		}
 	} while (unlikely(again));
@@ -564,7 +636,11 @@ static bool walk_vma(struct vmi_walk *walk, struct vm_area_struct *vma)
 	walk->vma_end = min(vma->vm_end, walk->end);
 	if (is_vm_hugetlb_page(vma)) {
 		shared = vma->vm_file->f_mapping;
-		i_mmap_lock_read(shared);
+		/* A truncation may take long: not to be waited for in here. */
+		if (!i_mmap_trylock_read(shared)) {
+			walk->busy = true;
+			return false;
+		}
 	}
 	more = walk_pgd_table(walk, walk->next, walk->vma_end) &&
 	       walk_hole(walk, walk->vma_end);
@@ -592,10 +668,10 @@ static bool walk_gap(struct vmi_walk *walk, unsigned long va)
  * @walk: where to begin, where to end, what to do
  *
  * On return walk->next is where the next batch has to begin: walk->end when
- * done. It is further than before unless @take refused the first run.
+ * done. It is further than before unless @take refused the first run, or
+ * walk->busy is set.
  *
- * Context: the mmap lock is held for reading. May sleep (i_mmap_rwsem of
- * hugetlb mappings).
+ * Context: the mmap lock is held for reading. Does not sleep.
  */
 void vmi_walk_range(struct vmi_walk *walk)
 {
@@ -604,6 +680,7 @@ void vmi_walk_range(struct vmi_walk *walk)
 
 	mmap_assert_locked(walk->mm);
 	walk->budget = VMI_WALK_BUDGET;
+	walk->busy = false;
 	for_each_vma_range(vmas, vma, walk->end) {
 		if (!walk_gap(walk, min(vma->vm_start, walk->end)))
 			return;

@@ -33,13 +33,17 @@ struct vmi_trail {
 };
 
 /*
- * How many entries one hold of the mmap lock covers. An entry costs some 10 ns
- * where its cache line has to be fetched (8 to a line), and a page that is looked
- * at about 8 times that: in both cases below 100 us. The lock is given up
- * earlier if somebody waits for it.
+ * How much one hold of the mmap lock covers, in entries that are read and found
+ * alike or empty: some 10 ns each where their cache line has to be fetched, 8 to a
+ * line. What costs more is charged more: an entry that begins a run, a page that
+ * is looked at, an entry of the page cache. A batch ends between two tables, so
+ * that it may go over by what is in one of them. That is below 100 us on hardware,
+ * and the lock is given up earlier if somebody waits for it.
  */
 #define VMI_WALK_BUDGET		4096
+#define VMI_WALK_RUN_COST	8
 #define VMI_WALK_PAGE_COST	8
+#define VMI_WALK_SLOT_COST	32
 
 /**
  * struct vmi_walk - a walk over a range, resumed batch by batch
@@ -47,9 +51,13 @@ struct vmi_trail {
  * @next: first address that was not taken yet; a multiple of PAGE_SIZE
  * @end: where the range ends; likewise, at most TASK_SIZE_MAX
  * @pages: also look at the page behind each present entry
+ * @frames: runs are told apart by their frames. If not, nothing the walk does may
+ *	depend on them, not even how long it takes
  * @trail: if not NULL, where to leave the entries of the last address walked
  * @take: consumes a run and returns up to where it did: run->end, or less to end
  *	the batch there. Called with a spin lock held: must not sleep.
+ * @busy: out: the batch ended because the tables of a hugetlb mapping are being
+ *	changed: nothing was taken, or less than there was room for
  * @budget: entries that may still be read in this batch
  * @vma: the mapping being walked
  * @vma_end: where its part of the range ends
@@ -59,9 +67,11 @@ struct vmi_walk {
 	unsigned long next;
 	unsigned long end;
 	bool pages;
+	bool frames;
 	struct vmi_trail *trail;
 	unsigned long (*take)(struct vmi_walk *walk, struct vmi_run *run);
 
+	bool busy;
 	long budget;
 	struct vm_area_struct *vma;
 	unsigned long vma_end;

@@ -32,7 +32,8 @@
  *          nothing is reported as done
  * EINVAL   size smaller than the first version of the structure, an unknown
  *          flag, a reserved member that is not zero, or as a command says
- * E2BIG    size larger than the module's, and the rest is not zero
+ * E2BIG    size larger than the module's, and the rest is not zero; or size
+ *          above 4096
  * ENOTTY   unknown command
  * ENXIO    the descriptor is not bound yet (all but INFO and BIND)
  * ESRCH    nobody runs in the bound address space any more: its last task has
@@ -72,7 +73,8 @@
  * POISONED       its memory has failed
  * DEVICE         in the memory of a device, or reserved for its use
  * MARKER         no memory, but a remark in its place: see the flags UFFD_WP,
- *                POISON and GUARD
+ *                POISON and GUARD. What the page cache of shared memory holds
+ *                behind it is not looked up
  * UNKNOWN        an entry that this version can't decode: shown raw
  * UNMAPPED       no mapping there
  * ============== ============================================================
@@ -125,7 +127,8 @@
  * ANON           anonymous memory
  * FILE           page cache, shared memory included
  * SHARED         mapped more than once, here or elsewhere
- * MAPPED_ONCE    mapped once, here: like bit 56 of pagemap
+ * MAPPED_ONCE    mapped once, here: like bit 56 of pagemap, but not on a page of
+ *                hugetlbfs whose page table several processes share
  * KSM            merged by KSM
  * SWAPCACHE      has a slot in a swap area besides
  * EXCLUSIVE      as above
