@@ -502,9 +502,9 @@ refuses_another_abi()
 
 	for command in "${commands[@]}" 'info -J'; do
 		# shellcheck disable=SC2086	# words
-		refuses 1 'ABI 7' forge 7 vminspect $command
+		refuses 1 'ABI 7' forge abi 7 vminspect $command
 	done
-	works forge 1 vminspect info
+	works forge abi 1 vminspect info
 }
 promise 'a module with another ABI is refused, and its number named' refuses_another_abi
 

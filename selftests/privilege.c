@@ -202,6 +202,7 @@ FIXTURE(anybody)
 	pid_t target;
 	struct replies *replies;	/* shared with children */
 	long mode;
+	bool swap;
 };
 
 static long module_mode(void)
@@ -224,7 +225,23 @@ static int module_reload_mode(long mode)
 	return module_reload(parameters);
 }
 
-FIXTURE_SETUP(anybody)
+/*
+ * A swap area of our own, where there is room for one: it is preferred, and if there was one
+ * before it, its number is not 0, which can't be told from a hidden one. Places in an area
+ * are taken in advance; swapoff gives those back (mm/swap_slots.c).
+ */
+static int shell(void *command)
+{
+	execl("/bin/sh", "sh", "-c", command, NULL);
+	return 127;
+}
+
+#define SWAP_ON		"exec >/dev/null 2>&1; modprobe zram num_devices=1 &&"		\
+			"echo 64M >/sys/block/zram0/disksize && mkswap /dev/zram0 &&"	\
+			"swapon /dev/zram0 && swapoff /dev/zram0 && swapon -p 100 /dev/zram0"
+#define SWAP_OFF	"exec >/dev/null 2>&1; swapoff /dev/zram0; rmmod zram"
+
+static void anybody_begin(struct __test_metadata *_metadata, struct _test_data_anybody *self)
 {
 	self->mode = module_mode();
 	ASSERT_EQ(0, module_reload("mode=0666"));
@@ -233,14 +250,27 @@ FIXTURE_SETUP(anybody)
 	madvise(self->map, NR_PAGES * SZ_4K, MADV_NOHUGEPAGE);
 	self->replies = mmap(NULL, sizeof(*self->replies), PROT_READ | PROT_WRITE,
 			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	self->swap = !child_run(shell, SWAP_ON);
 	self->target = child_stopped(target_make, self->map);
 	ASSERT_GT(self->target, 0);
 }
 
-FIXTURE_TEARDOWN(anybody)
+static void anybody_end(struct __test_metadata *_metadata, struct _test_data_anybody *self)
 {
 	process_end(self->target);
+	if (self->swap)
+		child_run(shell, SWAP_OFF);
 	EXPECT_EQ(0, module_reload_mode(self->mode));
+}
+
+FIXTURE_SETUP(anybody)
+{
+	anybody_begin(_metadata, self);
+}
+
+FIXTURE_TEARDOWN(anybody)
+{
+	anybody_end(_metadata, self);
 }
 
 static int replies_take_as_root(struct _test_data_anybody *self, struct replies *replies,
@@ -262,6 +292,40 @@ static int replies_take_as_user(void *arg)
 		return 1;
 	return -replies_take(self->replies, device_open(), pagemap_open(self->target), self->map,
 			     RETURN_ALL | VMINSPECT_RETURN_NODE);
+}
+
+/* Is there a frame or a slot in any of them? */
+static bool replies_tell(const struct replies *replies)
+{
+	uint64_t told = 0;
+	int i, j;
+
+	for (i = 0; i < 2; i++)
+		for (j = 0; j < 2 * NR_PAGES; j++)
+			told |= replies->extents[i][j].frame | replies->extents[i][j].swap_type;
+	for (i = 0; i < NR_PAGES; i++) {
+		told |= replies->entries[i].frame | replies->entries[i].swap_type;
+		told |= replies->walks[i].entry.frame | replies->walks[i].entry.swap_type |
+			replies->walks[i].root;
+		for (j = 0; j < VMINSPECT_MAX_LEVELS; j++)
+			told |= replies->walks[i].levels[j].entry_pa |
+				replies->walks[i].levels[j].raw;
+	}
+	return told;
+}
+
+static int swap_areas(void)
+{
+	char text[4096], *line = text;
+	int lines = 0;
+
+	if (read_file("/proc/swaps", text, sizeof(text)) <= 0)
+		return 0;
+	while ((line = strchr(line, '\n'))) {
+		line++;
+		lines++;
+	}
+	return lines - 1;	/* without the head */
 }
 
 /* Root's replies say something that can be hidden, or the next test would test less. */
@@ -288,6 +352,8 @@ TEST_F(anybody, root_sees_frames_and_slots)
 	}
 	EXPECT_EQ(VMINSPECT_STATE_SWAPPED, entries[SWAPPED_AT].state);
 	EXPECT_NE(0, entries[SWAPPED_AT + 1].frame);
+	EXPECT_TRUE(replies_tell(self->replies));
+	EXPECT_EQ(self->swap && swap_areas() > 1, entries[SWAPPED_AT].swap_type);
 }
 
 TEST_F(anybody, a_user_gets_byte_for_byte_what_root_gets_without_frames)
@@ -298,6 +364,7 @@ TEST_F(anybody, a_user_gets_byte_for_byte_what_root_gets_without_frames)
 					  VMINSPECT_RETURN_NODE));
 	replies_censor(&root, VMINSPECT_HIDDEN_CAPABILITY);
 	ASSERT_EQ(0, child_run(replies_take_as_user, self));
+	EXPECT_FALSE(replies_tell(user));
 	EXPECT_EQ(0, memcmp(&root.info, &user->info, sizeof(user->info)));
 	EXPECT_EQ(0, memcmp(&root.bind, &user->bind, sizeof(user->bind)));
 	EXPECT_EQ(0, memcmp(root.scan, user->scan, sizeof(user->scan)));
@@ -344,7 +411,7 @@ static void watched_setup(struct __test_metadata *_metadata, struct watched *wat
 {
 	int pagemap;
 
-	anybody_setup(_metadata, &watched->anybody, NULL);
+	anybody_begin(_metadata, &watched->anybody);
 	watched->seen = mmap(NULL, sizeof(*watched->seen), PROT_READ | PROT_WRITE,
 			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pagemap = pagemap_open(watched->anybody.target);
@@ -392,7 +459,7 @@ FIXTURE_SETUP(openers)
 
 FIXTURE_TEARDOWN(openers)
 {
-	anybody_teardown(_metadata, &self->watched.anybody, NULL);
+	anybody_end(_metadata, &self->watched.anybody);
 }
 
 static int open_as(bool user, int (*open_it)(pid_t target), pid_t target)
@@ -508,7 +575,7 @@ FIXTURE_SETUP(capability)
 
 FIXTURE_TEARDOWN(capability)
 {
-	anybody_teardown(_metadata, &self->watched.anybody, NULL);
+	anybody_end(_metadata, &self->watched.anybody);
 }
 
 static int capabilities_keep(uint64_t mask)

@@ -208,7 +208,7 @@ ask()
 	echo "$1" >&"$to"
 	shift
 	reply=nothing
-	read -r -t 60 -u "$from" "$@" reply
+	read -r -t 30 -u "$from" "$@" reply
 }
 
 end()

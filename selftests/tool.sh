@@ -139,7 +139,7 @@ hugepages=/proc/sys/vm/nr_hugepages
 copy_programs()
 {
 	mkdir "$scratch/bin"
-	cp build/bin/vminspect build/selftests/{pages,pageout,pagemap,peak,specimen} "$scratch/bin"
+	cp build/bin/vminspect build/selftests/{pages,pageout,pagemap,peak,specimen,forge} "$scratch/bin"
 	PATH=$scratch/bin:$PATH
 }
 
@@ -669,24 +669,29 @@ translate_reads_a_file()
 promise 'translate --file takes addresses line by line and passes over comments' \
 	translate_reads_a_file
 
+# answers PATTERN OPTION...: three times; when one does not come no other will.
+answers()
+{
+	local pattern=$1 i
+
+	shift
+	talk_to vminspect translate "$@" -f - "$kinds"
+	for i in 1 2 3; do
+		if ! ask "0x${i}000" -d "${pattern: -1}"; then
+			broken "translate ${*@Q}: no answer $i, but '$reply'"
+			break
+		fi
+		# shellcheck disable=SC2053	# a pattern
+		[[ $reply == *"0x${i}000"${pattern%?} ]] || broken "translate ${*@Q}: answer $i: $reply"
+	done
+	end "$pid"
+}
+
 # In JSON a row is complete without the newline, which comes before the next one.
 translate_answers_at_once()
 {
-	local i
-
-	talk_to vminspect translate -r -n -o VA,STATE -f - "$kinds"
-	for i in 1 2 3; do
-		ask "0x${i}000"
-		equal "answer $i" "0x${i}000 unmapped" "$reply"
-	done
-	end "$pid"
-
-	talk_to vminspect translate -J -f - "$kinds"
-	for i in 1 2 3; do
-		ask "0x${i}000" -d '}'
-		[[ $reply == *"{\"va\":\"0x${i}000\""* ]] || broken "answer $i in JSON: $reply"
-	done
-	end "$pid"
+	answers $' unmapped\n' -r -n -o VA,STATE
+	answers '","state":"unmapped"}' -J -o VA,STATE
 }
 promise 'translate --file - answers each line before the next comes' translate_answers_at_once
 
@@ -1422,6 +1427,42 @@ keeps_odd_names_apart()
 	end "$pid"
 }
 promise 'odd names of files and processes spoil neither JSON nor tables' keeps_odd_names_apart
+
+# compare_shortened N COMMAND...: the same output if the module does at most N pages or addresses a call
+compare_shortened()
+{
+	local nr=$1
+
+	shift
+	works "$@"
+	cp "$out" "$scratch/wanted"
+	works forge short "$nr" "$@"
+	[ -s "$out" ] || broken "${*@Q} prints nothing"
+	same "${*@Q} in portions of $nr" "$scratch/wanted" "$out"
+}
+
+goes_on_where_a_call_ended()
+{
+	local start end addresses
+
+	start specimen runs
+	read -r start end <<<"${lines[0]}"
+	compare_shortened 100 vminspect maps --extents -J --range "$start-$end" "$pid"
+	compare_shortened 100 vminspect maps -r -n -b --range "$start-$end" "$pid"
+	# two clean pages and a soft-dirty one: neither has the last word
+	compare_shortened 3 vminspect maps --extents -r --split young \
+		--range "$start-$(printf '0x%x' $((start + 30 * 4096)))" "$pid"
+	compare_shortened 100 vminspect maps --pages --all -r --range "$start-$end" "$pid"
+	end "$pid"
+
+	kind 'a transparent huge page'
+	start=$va
+	above "$start" $((2 << 20))
+	compare_shortened 100 vminspect maps --extents -r --range "$start-$va" "$kinds"
+	mapfile -t addresses < <(cut -d' ' -f1 "$scratch/kinds.pages" | head -n 50)
+	compare_shortened 7 vminspect translate -r "$kinds" "${addresses[@]}"
+}
+promise 'what the module does in several calls the tool puts together' goes_on_where_a_call_ended
 
 # The tool waits for its reader in the middle of the lower mapping while the others change.
 show_changing()

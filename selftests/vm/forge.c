@@ -112,9 +112,9 @@ static int trace(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static int usage(void)
+static int wrong_usage(void)
 {
-	fprintf(stderr, "usage: forge abi|short N COMMAND...\n");
+	fputs("usage: forge abi|short N COMMAND...\n", stderr);
 	return 2;
 }
 
@@ -122,17 +122,17 @@ int main(int argc, char **argv)
 {
 	pid_t pid;
 
-	_Static_assert(offsetof(struct vminspect_info, abi) == 4, "see leave()");
-	_Static_assert(offsetof(struct vminspect_translate, nr) % 8 == 0, "see shorten_translate()");
+	_Static_assert(offsetof(struct vminspect_info, abi) == 4, "the upper half");
+	_Static_assert(offsetof(struct vminspect_translate, nr) % 8 == 0, "a word");
 
 	if (argc < 4)
-		return usage();
+		return wrong_usage();
 	if (!strcmp(argv[1], "abi"))
 		forged.abi = atol(argv[2]);
 	else if (!strcmp(argv[1], "short"))
 		forged.most = atol(argv[2]);
 	else
-		return usage();
+		return wrong_usage();
 
 	pid = fork();
 	if (!pid) {
