@@ -14,7 +14,6 @@
 #include <linux/uaccess.h>
 
 #include "chardev.h"
-#include "debugfs.h"
 #include "scan.h"
 #include "target.h"
 
@@ -31,6 +30,20 @@ static_assert(sizeof(struct vminspect_walk) == 184);
 /* Addresses translated under one hold of the lock: 5 cache misses each. */
 #define TRANSLATE_BATCH		128U
 
+/* What other files of the module offer, besides what is always there. */
+static u64 offered_features;
+
+/**
+ * vmi_chardev_offer() - tell INFO of a feature that is there as of now
+ * @features: mask of VMINSPECT_FEATURE_*
+ *
+ * Context: while the module is being loaded.
+ */
+void vmi_chardev_offer(u64 features)
+{
+	WRITE_ONCE(offered_features, offered_features | features);
+}
+
 /**
  * vmi_chardev_info() - what module and machine can do
  * @info: out: all but @size and @hidden
@@ -40,14 +53,12 @@ void vmi_chardev_info(struct vminspect_info *info)
 	*info = (struct vminspect_info){
 		.abi = VMINSPECT_ABI,
 		.features = VMINSPECT_FEATURE_SCAN | VMINSPECT_FEATURE_TRANSLATE |
-			    VMINSPECT_FEATURE_WALK,
+			    VMINSPECT_FEATURE_WALK | READ_ONCE(offered_features),
 		.va_end = TASK_SIZE_MAX,
 		.page_size = PAGE_SIZE,
 		.levels = pgtable_l5_enabled() ? 5 : 4,
 		.pa_bits = boot_cpu_data.x86_phys_bits,
 	};
-	if (vmi_debugfs_present())
-		info->features |= VMINSPECT_FEATURE_DEBUGFS;
 	if (IS_ENABLED(CONFIG_SHMEM) && IS_ENABLED(CONFIG_SWAP))
 		info->features |= VMINSPECT_FEATURE_SHMEM_SWAP;
 	if (IS_ENABLED(CONFIG_MEM_SOFT_DIRTY))

@@ -6,6 +6,7 @@
 
 int vmi_chardev_init(unsigned int mode);
 void vmi_chardev_exit(void);
+void vmi_chardev_offer(u64 features);
 void vmi_chardev_info(struct vminspect_info *info);
 
 #endif /* VMI_CHARDEV_H */

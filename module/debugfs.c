@@ -454,9 +454,12 @@ DEFINE_SHOW_ATTRIBUTE(info);
 void vmi_debugfs_init(void)
 {
 	debugfs_dir = debugfs_create_dir("vminspect", NULL);
+	if (IS_ERR(debugfs_dir))
+		return;
 	debugfs_create_file("info", 0444, debugfs_dir, NULL, &info_fops);
 	debugfs_create_file("maps", 0600, debugfs_dir, NULL, &maps_fops);
 	debugfs_create_file("walk", 0600, debugfs_dir, NULL, &walk_fops);
+	vmi_chardev_offer(VMINSPECT_FEATURE_DEBUGFS);
 }
 
 /**
@@ -468,12 +471,4 @@ void vmi_debugfs_init(void)
 void vmi_debugfs_exit(void)
 {
 	debugfs_remove(debugfs_dir);
-}
-
-/**
- * vmi_debugfs_present() - are the text views there?
- */
-bool vmi_debugfs_present(void)
-{
-	return !IS_ERR_OR_NULL(debugfs_dir);
 }

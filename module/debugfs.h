@@ -2,10 +2,7 @@
 #ifndef VMI_DEBUGFS_H
 #define VMI_DEBUGFS_H
 
-#include <linux/types.h>
-
 void vmi_debugfs_init(void);
 void vmi_debugfs_exit(void);
-bool vmi_debugfs_present(void);
 
 #endif /* VMI_DEBUGFS_H */
