@@ -135,6 +135,48 @@ TEST_F_TIMEOUT(absent, slot_on_the_disk_holds_the_page, TIMEOUT)
 	}
 }
 
+static size_t count_slot_steps(struct looker *look, char *map, int64_t step)
+{
+	uint64_t last = 0, slot;
+	size_t i, nr = 0;
+
+	for (i = 0; i < PAGES; i++) {
+		slot = PM_SWAP_OFFSET(pagemap_entry(look->pagemap, map + i * SZ_4K));
+		nr += last && (int64_t)(slot - last) == step;
+		last = slot;
+	}
+	return nr;
+}
+
+/* Slots are handed out one after the other: the order of going out makes the steps. */
+TEST_F_TIMEOUT(absent, slots_are_one_run_only_where_each_follows_the_last, TIMEOUT)
+{
+	char *a = map_small(SIZE), *b = map_small(SIZE), *up = map_small(SIZE);
+	char *down = map_small(SIZE);
+	size_t at;
+
+	ASSERT_TRUE(a && b && up && down);
+	memset(a, 1, SIZE);
+	memset(b, 1, SIZE);
+	memset(up, 1, SIZE);
+	memset(down, 1, SIZE);
+	for (at = 0; at < SIZE; at += SZ_4K) {
+		ASSERT_EQ(0, page_out(a + at, SZ_4K));
+		ASSERT_EQ(0, page_out(b + at, SZ_4K));
+	}
+	ASSERT_EQ(0, page_out(up, SIZE));
+	for (at = SIZE; at > 0; at -= SZ_4K)
+		ASSERT_EQ(0, page_out(down + at - SZ_4K, SZ_4K));
+	EXPECT_EQ(NULL, look_range(&self->look, a, SIZE));
+	EXPECT_EQ(NULL, look_range(&self->look, b, SIZE));
+	EXPECT_EQ(NULL, look_range(&self->look, up, SIZE));
+	EXPECT_EQ(NULL, look_range(&self->look, down, SIZE));
+	/* Or else all this says little. */
+	EXPECT_LT(0, count_slot_steps(&self->look, a, 2));
+	EXPECT_LT(0, count_slot_steps(&self->look, up, 1));
+	EXPECT_LT(0, count_slot_steps(&self->look, down, -1));
+}
+
 TEST_F_TIMEOUT(absent, slot_shared_with_a_child_is_not_exclusive, TIMEOUT)
 {
 	char *map = map_swapped(SIZE);

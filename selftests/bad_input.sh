@@ -548,9 +548,11 @@ misses_the_module()
 	each_refuses 1 'load'
 	refuses 2 '--bogus' vminspect maps --bogus self
 	refuses 2 "'abc'" vminspect maps abc
+	refuses 2 'reversed' vminspect maps --range 0x2000-0x1000 self
 	works vminspect --help
 }
-promise 'without the module every command says that it has to be loaded' misses_the_module
+promise 'without the module every command says that it has to be loaded, if that is all that is wrong' \
+	misses_the_module
 
 copy_programs
 start_big

@@ -550,6 +550,74 @@ const char *look_text(struct looker *look, const void *va)
 	return look->text;
 }
 
+struct range_check {
+	struct looker *look;
+	uint64_t mask;
+	struct vminspect_extent last;
+	const char *differs;
+};
+
+static bool could_be_one(const struct vminspect_extent *a, const struct vminspect_extent *b)
+{
+	struct vminspect_entry next = extent_entry(a, b->start);
+
+	return a->end == b->start && a->state == b->state && a->flags == b->flags &&
+	       a->page_shift == b->page_shift && a->swap_type == b->swap_type &&
+	       next.frame == b->frame;
+}
+
+static int range_extent(const struct vminspect_extent *extent, void *arg)
+{
+	struct range_check *check = arg;
+	struct vminspect_entry entry;
+	uint64_t va;
+
+	if (check->last.end && could_be_one(&check->last, extent))
+		check->differs = "two extents that could be one";
+	check->last = *extent;
+	for (va = extent->start; va < extent->end && !check->differs; va += SZ_4K) {
+		/* What the scan did not ask for is taken from TRANSLATE, the frame is not. */
+		if (device_lookup(check->look->device, (void *)va, &entry))
+			check->differs = "TRANSLATE failed";
+		check->look->entry = extent_entry(extent, va);
+		check->look->entry.flags |= entry.flags & ~check->mask;
+		check->look->pagemap_entry = pagemap_entry(check->look->pagemap, (void *)va);
+		check->differs = check->differs ?:
+			pagemap_differs(&check->look->entry, check->look->pagemap_entry);
+	}
+	return check->differs ? 1 : 0;
+}
+
+static const char *look_range_once(struct looker *look, uint64_t start, uint64_t end, uint64_t mask)
+{
+	struct range_check check = { .look = look, .mask = mask };
+	struct vminspect_scan scan = {
+		.return_mask = mask | VMINSPECT_RETURN_FRAME,
+		.split_mask = mask,
+	};
+
+	if (device_extents(look->device, start, end, &scan, range_extent, &check) < 0)
+		return "SCAN failed";
+	if (!check.differs && check.last.end != end)
+		return "SCAN left something out";
+	return check.differs;
+}
+
+const char *look_range(struct looker *look, const void *va, size_t size)
+{
+	uint64_t start = (uintptr_t)va, fast = VMINSPECT_PAGE_FLAGS & ~VMINSPECT_PAGE_FROM_PAGE;
+	const char *differs = NULL;
+	int tries;
+
+	for (tries = 0; tries < 3; tries++) {
+		differs = look_range_once(look, start, start + size, fast) ?:
+			  look_range_once(look, start, start + size, VMINSPECT_PAGE_FLAGS);
+		if (!differs)
+			break;
+	}
+	return differs;
+}
+
 struct mapping_search {
 	uint64_t va;
 	struct mapping *found;

@@ -125,6 +125,11 @@ struct looker {
 int looker_open(struct looker *look, pid_t pid);	/* 0 or -errno */
 void looker_close(struct looker *look);
 const char *look_text(struct looker *look, const void *va);
+/*
+ * A range scanned at once, for runs of pages, in both ways: NULL if each of its pages is
+ * as pagemap has it and no two extents could have been one.
+ */
+const char *look_range(struct looker *look, const void *va, size_t size);
 
 /* Making things happen */
 void *map_anon(size_t size, int prot);		/* NULL on failure */

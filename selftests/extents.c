@@ -1198,7 +1198,7 @@ TEST_F(many, consecutive_frames_are_one_run)
 }
 
 /* 16 GiB of it: more entries of the level above than one hold covers, too. */
-TEST_F(many, huge_zero_pages_are_one_run)
+TEST_F(many, huge_zero_pages_are_one_run_and_so_are_discarded_ones)
 {
 	size_t at, size = 16 * SZ_1G;
 	struct vminspect_scan scan;
@@ -1219,6 +1219,13 @@ TEST_F(many, huge_zero_pages_are_one_run)
 	EXPECT_EQ(21, extents[0].page_shift);
 	EXPECT_TRUE(extents[0].flags & VMINSPECT_PAGE_ZERO);
 	EXPECT_EQ(pagemap_entry(self->pagemap, map) & PM_PFN_MASK, extents[0].frame);
+
+	/* Their entries are empty then, and each of them is read. */
+	ASSERT_EQ(0, madvise(map, size, MADV_DONTNEED));
+	ASSERT_EQ(0, scan_once(self->device, &scan, extents, 8));
+	ASSERT_EQ(1, scan.nr_filled);
+	EXPECT_EQ(scan.end, scan.resume);
+	EXPECT_EQ(VMINSPECT_STATE_NONE, extents[0].state);
 	munmap(map, size);
 }
 

@@ -388,6 +388,58 @@ TEST_F_TIMEOUT(kinds, page_merged_by_KSM, TIMEOUT)
 	EXPECT_LOOKS(PLAIN, map + SZ_4K);
 }
 
+/* How many neighbours have frames that far apart? */
+static size_t count_steps(struct looker *look, char *map, size_t size, int64_t step)
+{
+	uint64_t last = 0, frame;
+	size_t at, nr = 0;
+
+	for (at = 0; at < size; at += SZ_4K) {
+		frame = pagemap_entry(look->pagemap, map + at) & PM_PFN_MASK;
+		nr += last && (int64_t)(frame - last) == step;
+		last = frame;
+	}
+	return nr;
+}
+
+/* Frames are handed out one after the other, mostly: to whom they go makes the steps. */
+TEST_F_TIMEOUT(kinds, frames_are_one_run_only_where_each_follows_the_last, TIMEOUT)
+{
+	const size_t size = 128 * SZ_4K;
+	char *a = map_small(size), *b = map_small(size), *up = map_small(size);
+	char *down = map_small(size);
+	size_t at;
+
+	ASSERT_TRUE(a && b && up && down);
+	for (at = 0; at < size; at += SZ_4K) {
+		a[at] = 1;
+		b[at] = 1;
+	}
+	memset(up, 1, size);
+	for (at = size; at > 0; at -= SZ_4K)
+		down[at - SZ_4K] = 1;
+	EXPECT_EQ(NULL, look_range(&self->look, a, size));
+	EXPECT_EQ(NULL, look_range(&self->look, b, size));
+	EXPECT_EQ(NULL, look_range(&self->look, up, size));
+	EXPECT_EQ(NULL, look_range(&self->look, down, size));
+	/* Or else all this says little. */
+	EXPECT_LT(0, count_steps(&self->look, a, size, 2) + count_steps(&self->look, a, size, -2));
+	EXPECT_LT(0, count_steps(&self->look, up, size, 1) +
+		     count_steps(&self->look, down, size, 1));
+	EXPECT_LT(0, count_steps(&self->look, up, size, -1) +
+		     count_steps(&self->look, down, size, -1));
+}
+
+TEST_F_TIMEOUT(kinds, zero_pages_are_no_run_of_frames, TIMEOUT)
+{
+	char *map = map_small(32 * SZ_4K);
+
+	ASSERT_NE(NULL, map);
+	touch(map, 32 * SZ_4K);
+	map[16 * SZ_4K] = 1;
+	EXPECT_EQ(NULL, look_range(&self->look, map, 32 * SZ_4K));
+}
+
 TEST_F_TIMEOUT(kinds, memory_of_a_device_is_special, TIMEOUT)
 {
 	uint64_t pa = 0;

@@ -10,8 +10,9 @@
  *   thread           has a second thread, whose TID it prints
  *   runs             511 pages next to each other in memory, of which some were
  *                    written since the soft-dirty bits were cleared
- *   changing MB      MB MiB, all written; above them a page that is mapped, and
- *                    one that is not. Step: the latter is mapped, the former not
+ *   growing MB       MB MiB, all written, and a page above them that is not mapped.
+ *                    Step: maps it
+ *   shrinking MB     the same with a page that is mapped. Step: unmaps it
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -146,31 +147,39 @@ static void make_runs(char **args)
 	say(va, HUGE - PAGE);
 }
 
-static struct {
-	char *mapped;
-	char *hole;
-} changing;
+static char *changing;
 
 /* Another right to it than the neighbour has keeps a mapping apart. */
-static void make_changing(char **args)
+static void map_changing(void)
 {
-	size_t size = atol(args[0]) * MB;
-	char *va = map_anon(size + 2 * PAGE);
-
-	changing.mapped = va + size;
-	changing.hole = changing.mapped + PAGE;
-	mprotect(changing.mapped, PAGE, PROT_READ);
-	munmap(changing.hole, PAGE);
-	write_pages(va, size, PAGE);
-	say(va, size);
-	say(changing.mapped, PAGE);
-	say(changing.hole, PAGE);
+	map(changing, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1);
 }
 
-static void step_changing(void)
+static void unmap_changing(void)
 {
-	munmap(changing.mapped, PAGE);
-	map(changing.hole, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1);
+	munmap(changing, PAGE);
+}
+
+static void make_changing(char **args, void (*change)(void))
+{
+	size_t size = atol(args[0]) * MB;
+	char *va = map_anon(size + PAGE);
+
+	changing = va + size;
+	change();
+	write_pages(va, size, PAGE);
+	say(va, size);
+	say(changing, PAGE);
+}
+
+static void make_growing(char **args)
+{
+	make_changing(args, unmap_changing);
+}
+
+static void make_shrinking(char **args)
+{
+	make_changing(args, map_changing);
 }
 
 static const struct kind {
@@ -184,7 +193,8 @@ static const struct kind {
 	{ .name = "file", .nr_args = 2, .make = make_file },
 	{ .name = "thread", .make = make_thread },
 	{ .name = "runs", .make = make_runs },
-	{ .name = "changing", .nr_args = 1, .make = make_changing, .step = step_changing },
+	{ .name = "growing", .nr_args = 1, .make = make_growing, .step = map_changing },
+	{ .name = "shrinking", .nr_args = 1, .make = make_shrinking, .step = unmap_changing },
 	{ }
 };
 
