@@ -491,8 +491,7 @@ TEST_F_TIMEOUT(absent, marker_of_userfaultfd_in_hugetlb, TIMEOUT)
 static bool make_failing_disk(void)
 {
 	return !system("modprobe configfs; modprobe null_blk nr_devices=0") &&
-	       !system("mountpoint -q /sys/kernel/config ||"
-		       " mount -t configfs configfs /sys/kernel/config") &&
+	       !system("mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config") &&
 	       !mkdir(NULLB, 0755) && !write_file(NULLB "memory_backed", "1") &&
 	       !write_file(NULLB "queue_mode", "0") && !write_file(NULLB "irqmode", "0") &&
 	       !write_file(NULLB "size", "16") && !write_file(NULLB "power", "1") &&

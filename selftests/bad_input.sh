@@ -495,6 +495,7 @@ restore_module()
 	# shellcheck disable=SC2086	# parameters, a word each
 	modprobe vminspect ${VMINSPECT_MODARGS-}
 }
+at_end+=(restore_module)
 
 refuses_another_abi()
 {
@@ -529,7 +530,6 @@ promise 'who may not open the device is told of mode=' refuses_users_in_words
 
 refuses_processes_of_others()
 {
-	at_end+=(restore_module)
 	modprobe -r vminspect
 	modprobe vminspect mode=0666
 	refuses 1 "$big" "${user[@]}" vminspect maps "$big"

@@ -155,7 +155,8 @@ static pid_t start_postgres(void)
 /* Waits for a line that never comes. */
 static pid_t start_shell(void)
 {
-	return start("root", "cd /tmp; mkfifo fifo 2>/dev/null; x=$(cat /etc/passwd); read y <>fifo");
+	return start("root",
+		     "cd /tmp; mkfifo fifo 2>/dev/null; x=$(cat /etc/passwd); read y <>fifo");
 }
 
 FIXTURE(system)
