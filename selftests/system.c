@@ -106,19 +106,18 @@ static bool push_out(pid_t pid, uint64_t size)
 	return status_kb(pid, "VmSwap") >= 1024;
 }
 
+/* The server's program is in redis-tools, under another name. */
 #define REDIS_RUN								\
-	"exec redis-server --port 0 --unixsocket " REDIS_SOCKET " --save ''"	\
+	"ln -sf $(command -v redis-check-rdb) /tmp/redis-server;"		\
+	"exec /tmp/redis-server --port 0 --unixsocket " REDIS_SOCKET " --save ''"	\
 	" --enable-debug-command yes --dir /tmp >/dev/null 2>&1"
 #define REDIS_FILL								\
 	"redis-cli -s " REDIS_SOCKET " debug populate 60000 key 300 2>/dev/null | grep -q OK"
 
 static pid_t start_redis(void)
 {
-	pid_t pid;
+	pid_t pid = start("root", REDIS_RUN);
 
-	if (!run("root", "command -v redis-server redis-cli >/dev/null"))
-		return 0;
-	pid = start("root", REDIS_RUN);
 	if (run_until_it_works("root", REDIS_FILL) && push_out(pid, 8 << 20))
 		return pid;
 	process_end(pid);
@@ -551,7 +550,7 @@ TEST_F_TIMEOUT(system, every_page_of_every_process, TIMEOUT)
 	ASSERT_NE(NULL, census);
 	ASSERT_LT(0, self->zoo);
 	ASSERT_LT(0, self->shell);
-	EXPECT_LE(0, self->redis);
+	ASSERT_LT(0, self->redis);
 	EXPECT_LE(0, self->postgres);
 	for (i = 0; i < self->nr; i++) {
 		if (!hold(self->pids[i]))
@@ -563,8 +562,7 @@ TEST_F_TIMEOUT(system, every_page_of_every_process, TIMEOUT)
 		pages += census->pages;
 		add_sums(&total, &census->total);
 	}
-	TH_LOG("%zu processes, %lu pages, redis %s, postgres %s", self->nr, pages,
-	       self->redis ? "too" : "is not installed",
+	TH_LOG("%zu processes, %lu pages, redis too, postgres %s", self->nr, pages,
 	       self->postgres ? "too" : "is not installed");
 	EXPECT_LT(4, self->nr);
 	EXPECT_LT(0, total.rss);

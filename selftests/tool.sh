@@ -187,10 +187,19 @@ page_out_half()
 	pageout "$1" "$start" "$(printf '0x%x' $(((start + size / 2) & ~0xfff)))"
 }
 
-# One page of each kind; see vm/pages.c.
+# One page of each kind; see vm/pages.c. Its libraries and their loader are copies: whether a page
+# of a library is mapped by others too changes with every command that is run.
 start_kinds()
 {
-	start pages
+	local own=$scratch/libraries loader library
+
+	mkdir "$own"
+	loader=$(ldd build/selftests/pages | awk '$1 ~ /ld-linux/ { print $1 }')
+	cp "$loader" "$own/pages"
+	for library in $(ldd build/selftests/pages | awk '$2 == "=>" { print $3 }'); do
+		cp "$library" "$own"
+	done
+	start "$own/pages" --library-path "$own" build/selftests/pages
 	kinds=$pid
 	kind_lines=("${lines[@]}")
 	list_mappings "$kinds" >"$scratch/kinds.mappings"
