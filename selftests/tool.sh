@@ -147,15 +147,15 @@ copy_programs()
 prepare_machine()
 {
 	read -r old_hugepages <$hugepages
-	read -r old_defrag <$thp/khugepaged/defrag
+	read -r old_sleep <$thp/khugepaged/scan_sleep_millisecs
 	at_end+=(restore_machine)
 	echo 4 >$hugepages
-	echo 0 >$thp/khugepaged/defrag
+	echo 3600000 >$thp/khugepaged/scan_sleep_millisecs
 }
 
 restore_machine()
 {
-	echo "$old_defrag" >$thp/khugepaged/defrag
+	echo "$old_sleep" >$thp/khugepaged/scan_sleep_millisecs
 	echo "$old_hugepages" >$hugepages
 }
 

@@ -34,6 +34,15 @@ static char *map_private(size_t size)
 	return map(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 }
 
+/* Small pages that stay what they are: khugepaged would make a huge one of them. */
+static char *map_small(size_t size)
+{
+	char *va = map_private(size);
+
+	madvise(va, size, MADV_NOHUGEPAGE);
+	return va;
+}
+
 static char *align(char *va, size_t size)
 {
 	return (char *)(((unsigned long)va + size - 1) & ~(size - 1));
@@ -41,7 +50,7 @@ static char *align(char *va, size_t size)
 
 static void make_small(void)
 {
-	char *va = map_private(4 * PAGE);
+	char *va = map_small(4 * PAGE);
 
 	va[0] = 1;
 	say(va, "written once: an ordinary page");
@@ -88,7 +97,7 @@ static void make_shared(void)
 
 static void make_swapped(void)
 {
-	char *va = map_private(64 * PAGE);
+	char *va = map_small(64 * PAGE);
 
 	memset(va, 1, 64 * PAGE);
 	madvise(va, 32 * PAGE, MADV_PAGEOUT);
