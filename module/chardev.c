@@ -27,8 +27,8 @@ static_assert(sizeof(struct vminspect_translate) == 48);
 static_assert(sizeof(struct vminspect_walk_level) == 24);
 static_assert(sizeof(struct vminspect_walk) == 184);
 
-/* Addresses translated under one hold of the lock: 5 cache misses each. */
-#define TRANSLATE_BATCH		128U
+/* Addresses translated under one hold of the lock: a walk of all levels for each. */
+#define TRANSLATE_BATCH		64U
 
 /* What other files of the module offer, besides what is always there. */
 static u64 offered_features;
@@ -80,7 +80,7 @@ static int chardev_info(struct file *file, void *arg)
 
 	vmi_chardev_info(info);
 	info->size = size;
-	info->hidden = vmi_target_hidden(file);
+	info->hidden = vmi_target_file_hidden(file);
 	return 0;
 }
 
@@ -103,7 +103,7 @@ static int chardev_bind(struct file *file, void *arg)
 	fput(pagemap);
 	if (IS_ERR(target))
 		return PTR_ERR(target);
-	bind->hidden = target->hidden;
+	bind->hidden = vmi_target_hidden(target);
 
 	if (cmpxchg(&file->private_data, NULL, target)) {
 		vmi_target_free(target);
@@ -142,8 +142,8 @@ static int scan_copy_out(struct vmi_scan *scan, struct vminspect_scan *request,
 
 static int scan_run(struct vmi_scan *scan, struct vminspect_scan *request)
 {
+	bool begun = false, done;
 	unsigned long before;
-	bool done;
 	int ret;
 
 	request->nr_filled = 0;
@@ -151,13 +151,14 @@ static int scan_run(struct vmi_scan *scan, struct vminspect_scan *request)
 		scan->max = min_t(u32, VMI_SCAN_EXTENTS,
 				  request->nr_extents - request->nr_filled);
 		before = scan->walk.next;
-		ret = vmi_scan_batch(scan);
-		if (ret)
+		/* Once one batch is done, a signal may have its way. */
+		ret = vmi_scan_batch(scan, begun);
+		if (ret && !(begun && ret == -EINTR))
 			return ret;
+		begun = true;
 		/*
-		 * A batch that did not get ahead was refused its first run: the
-		 * caller's array is full, since our own had room. And as one
-		 * batch at least is done, a signal may have its way now.
+		 * A batch that did not get ahead was interrupted, or refused its
+		 * first run: the caller's array is full, since our own had room.
 		 */
 		done = scan->walk.next == before ||
 		       scan->walk.next == request->end || signal_pending(current);
@@ -185,7 +186,7 @@ static int chardev_scan(struct file *file, void *arg)
 	ret = vmi_scan_init(&scan, target, request);
 	if (ret)
 		return ret;
-	request->hidden = target->hidden;
+	request->hidden = scan.hidden;
 	ret = scan_run(&scan, request);
 	vmi_scan_exit(&scan);
 	return ret;
@@ -222,7 +223,8 @@ static int translate_batch(struct vmi_target *target, struct translate_batch *ba
 	if (!nr)
 		return -EINVAL;
 	done = vmi_scan_translate(target, batch->addresses, batch->entries, nr,
-				  request->return_mask);
+				  request->return_mask, request->hidden,
+				  request->nr_done);
 	if (done < 0)
 		return done;
 	if (copy_to_user(to + request->nr_done, batch->entries,
@@ -241,8 +243,8 @@ static int translate_run(struct vmi_target *target, struct translate_batch *batc
 		done = translate_batch(target, batch, request,
 				       min(TRANSLATE_BATCH,
 					   request->nr - request->nr_done));
-		/* A bad address ends it; told if nothing stands before it. */
-		if (done == -EINVAL && request->nr_done)
+		/* A bad address or a signal ends it; told if nothing stands before. */
+		if ((done == -EINVAL || done == -EINTR) && request->nr_done)
 			return 0;
 		if (done < 0)
 			return done;
@@ -268,7 +270,7 @@ static int chardev_translate(struct file *file, void *arg)
 	batch = kmalloc(sizeof(*batch), GFP_KERNEL_ACCOUNT);
 	if (!batch)
 		return -ENOMEM;
-	request->hidden = target->hidden;
+	request->hidden = vmi_target_hidden(target);
 	ret = translate_run(target, batch, request);
 	kfree(batch);
 	return ret;
@@ -318,6 +320,17 @@ static const struct command *chardev_command(unsigned int cmd)
 	return NULL;
 }
 
+/*
+ * What can't be written is found out before anything is done: @size bytes, at most a
+ * page, lie in two pages at most.
+ */
+static int chardev_probe(u8 __user *user, const void *argument, size_t size)
+{
+	const u8 *bytes = argument;
+
+	return put_user(bytes[0], user) ?: put_user(bytes[size - 1], user + size - 1);
+}
+
 static long chardev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	const struct command *command = chardev_command(cmd);
@@ -340,19 +353,17 @@ static long chardev_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 		return -EINVAL;
 	if (size > PAGE_SIZE)	/* the rule of clone3: no tail of gigabytes is read */
 		return -E2BIG;
-	/* What can't be written is found out before anything is done. */
-	if (put_user(size, (u32 __user *)user))
-		return -EFAULT;
 	ret = copy_struct_from_user(&argument, command->size, user, size);
 	if (ret)
 		return ret;
+	/* As long as it was when read: another thread may have changed @size. */
+	size = min_t(size_t, size, command->size);
+	if (chardev_probe(user, &argument, size))
+		return -EFAULT;
 	ret = command->run(file, &argument);
 	if (ret)
 		return ret;
-	/* As long as it was when read: another thread may have changed @size. */
-	if (copy_to_user(user, &argument, min_t(size_t, size, command->size)))
-		return -EFAULT;
-	return 0;
+	return copy_to_user(user, &argument, size) ? -EFAULT : 0;
 }
 
 /* misc_open() leaves the miscdevice in private_data; here it is the bind. */

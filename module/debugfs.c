@@ -51,6 +51,7 @@
  * @next: maps: where the next piece begins
  * @begun: was anything printed since the choice or the last end?
  * @ended: was all of it printed?
+ * @hidden: what is hidden in this piece: mask of VMINSPECT_HIDDEN_*
  * @text: the piece
  * @len: its length
  * @at: how much of it was read
@@ -63,6 +64,7 @@ struct view {
 	unsigned long next;
 	bool begun;
 	bool ended;
+	u32 hidden;
 	char *text;
 	size_t len;
 	size_t at;
@@ -122,7 +124,7 @@ static void view_add_flags(struct view *view, u32 all, u32 some)
 
 static void view_add_place(struct view *view, u8 state, u64 frame, u8 swap_type)
 {
-	if (view->target->hidden) {
+	if (view->hidden) {
 		view_add(view, "hidden");
 		return;
 	}
@@ -172,8 +174,8 @@ static int maps_scan(struct view *view, struct vmi_scan *scan)
 	scan->max = LINES_A_READ;
 	do {
 		before = scan->walk.next;
-		ret = vmi_scan_batch(scan);
-		if (ret)
+		ret = vmi_scan_batch(scan, true);
+		if (ret && ret != -EINTR)
 			return ret;
 		cond_resched();
 	} while (scan->walk.next != before && scan->walk.next != scan->walk.end &&
@@ -181,7 +183,7 @@ static int maps_scan(struct view *view, struct vmi_scan *scan)
 
 	view->next = scan->walk.next;
 	view->ended = view->next == scan->walk.end;
-	if (view->next == before)
+	if (view->next == before && !ret)
 		view->next = scan->extents[--scan->nr].start;
 	else if (!view->ended && !scan->nr)
 		return -ERESTARTSYS;
@@ -205,6 +207,7 @@ static int maps_print(struct view *view)
 	ret = vmi_scan_init(&scan, view->target, &request);
 	if (ret)
 		return ret;
+	view->hidden = scan.hidden;
 	ret = maps_scan(view, &scan);
 	if (!ret)
 		maps_print_extents(view, &scan, scan.nr);
@@ -216,7 +219,7 @@ static void walk_print_level(struct view *view,
 			     const struct vminspect_walk_level *level)
 {
 	view_add(view, "%s [%3u] ", level_names[level->level - 1], level->index);
-	if (view->target->hidden)
+	if (view->hidden)
 		view_add(view, "hidden ");
 	else
 		view_add(view, "0x%llx = 0x%llx ", level->entry_pa, level->raw);
@@ -237,6 +240,7 @@ static int walk_print(struct view *view)
 	ret = vmi_scan_walk(view->target, &walk);
 	if (ret)
 		return ret;
+	view->hidden = walk.hidden;
 	view_add(view, "0x%llx", walk.va);
 	if (!walk.hidden)
 		view_add(view, " root 0x%llx", walk.root);

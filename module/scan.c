@@ -5,8 +5,13 @@
  * so that no view can forget it.
  */
 #include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
+#include <linux/rwsem.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "scan.h"
@@ -224,11 +229,11 @@ int vmi_scan_init(struct vmi_scan *scan, struct vmi_target *target,
 		.any_of = request->category_anyof_mask,
 		.returned = request->return_mask,
 		.split = request->split_mask,
-		.frames = (request->return_mask & VMINSPECT_RETURN_FRAME) &&
-			  !target->hidden,
+		.hidden = vmi_target_hidden(target),
 		.each_page = request->flags & VMINSPECT_SCAN_PAGES,
 		.max = VMI_SCAN_EXTENTS,
 	};
+	scan->frames = (scan->returned & VMINSPECT_RETURN_FRAME) && !scan->hidden;
 	scan->walk.frames = scan->frames;	/* of what may be seen only */
 	scan->extents = kmalloc_array(VMI_SCAN_EXTENTS, sizeof(*scan->extents),
 				      GFP_KERNEL_ACCOUNT);
@@ -244,11 +249,90 @@ void vmi_scan_exit(struct vmi_scan *scan)
 	kfree(scan->extents);
 }
 
-/* Let whoever changes the tables of a hugetlb mapping get on; no lock is held. */
-static int scan_wait(void)
+/*
+ * What is done in one batch, under the target's lock. Returns false if it got nowhere
+ * because of walk->busy.
+ */
+typedef bool (*batch_fn)(struct vmi_walk *walk);
+
+/* Return: 1: the batch got ahead; 0: it did not; or as vmi_target_lock() */
+static int batch_try(struct vmi_target *target, struct vmi_walk *walk, batch_fn batch)
 {
-	schedule_timeout_killable(1);
-	return fatal_signal_pending(current) ? -EINTR : 0;
+	int ret = vmi_target_lock(target);
+
+	if (ret)
+		return ret;
+	walk->locked = NULL;
+	ret = batch(walk);
+	vmi_target_unlock(target);
+	return ret;
+}
+
+/*
+ * After a batch that got nowhere because of a hugetlb file. A lock that is only tried for
+ * may never be had where many want it for writing. So here we stand in line for it, with
+ * nothing else held; then the mmap lock, which comes before it everywhere else, can
+ * only be tried for.
+ *
+ * Return: as batch_try(), or EINTR: a signal came, a fatal one unless @stop
+ */
+static int batch_queue(struct vmi_target *target, struct vmi_walk *walk, batch_fn batch,
+		       bool stop)
+{
+	struct file *file = walk->busy;
+	struct rw_semaphore *lock = &file->f_mapping->i_mmap_rwsem;
+	int ret;
+
+	walk->busy = NULL;
+	ret = stop ? down_read_interruptible(lock) : down_read_killable(lock);
+	if (ret)
+		goto out_put_file;
+	ret = vmi_target_trylock(target);
+	if (ret > 0) {
+		walk->locked = file;
+		ret = batch(walk);
+		mmap_read_unlock(target->mm);
+		up_read(lock);
+		/* Not before: the last user takes all mappings apart, those of that file too. */
+		mmput(target->mm);
+	} else {
+		up_read(lock);
+	}
+out_put_file:
+	fput(file);
+	return ret;
+}
+
+/*
+ * Batches until one gets ahead.
+ *
+ * Return: 0, or EINTR: a signal came before that, a fatal one unless @stop; or as
+ * vmi_target_lock()
+ */
+static int batch_run(struct vmi_target *target, struct vmi_walk *walk, batch_fn batch,
+		     bool stop)
+{
+	int ret = batch_try(target, walk, batch);
+
+	while (!ret) {
+		if (fatal_signal_pending(current) || (stop && signal_pending(current)))
+			ret = -EINTR;
+		else if (walk->busy)
+			ret = batch_queue(target, walk, batch, stop);
+		else
+			ret = batch_try(target, walk, batch);
+	}
+	if (walk->busy)
+		fput(walk->busy);
+	return min(ret, 0);
+}
+
+static bool scan_batch(struct vmi_walk *walk)
+{
+	unsigned long before = walk->next;
+
+	vmi_walk_range(walk);
+	return walk->next != before || !walk->busy;
 }
 
 /**
@@ -256,24 +340,14 @@ static int scan_wait(void)
  * @scan: the scan; if it has no room left, nothing is added. What has been
  *	collected may be taken out before the next batch, all of it, or all
  *	but the last one, to let that grow.
+ * @stop: may any signal end it before it gets further, not only a fatal one?
  *
- * Return: 0, and the scan got further unless it had no room; or as
- * vmi_target_lock()
+ * Return: 0, and the scan got further unless it had no room; EINTR: it did not get
+ * further, nothing was added; or as vmi_target_lock()
  */
-int vmi_scan_batch(struct vmi_scan *scan)
+int vmi_scan_batch(struct vmi_scan *scan, bool stop)
 {
-	unsigned long before = scan->walk.next;
-	int ret;
-
-	do {
-		ret = vmi_target_lock(scan->target);
-		if (ret)
-			return ret;
-		vmi_walk_range(&scan->walk);
-		vmi_target_unlock(scan->target);
-	} while (scan->walk.next == before && scan->walk.busy &&
-		 !(ret = scan_wait()));
-	return ret;
+	return batch_run(scan->target, &scan->walk, scan_batch, stop);
 }
 
 /* A walk over one page gives one run. */
@@ -288,7 +362,7 @@ static unsigned long lookup_take(struct vmi_walk *walk, struct vmi_run *run)
 		.page_shift = entry->shift,
 		.node = -1,
 	};
-	if ((lookup->returned & VMINSPECT_RETURN_FRAME) && !lookup->target->hidden) {
+	if (lookup->frames) {
 		lookup->entry->frame = entry->frame;
 		lookup->entry->swap_type = entry->swap_type;
 	}
@@ -297,15 +371,8 @@ static unsigned long lookup_take(struct vmi_walk *walk, struct vmi_run *run)
 	return run->end;
 }
 
-static void lookup_one(struct vmi_lookup *lookup, u64 va)
-{
-	lookup->walk.next = ALIGN_DOWN(va, PAGE_SIZE);
-	lookup->walk.end = lookup->walk.next + PAGE_SIZE;
-	vmi_walk_range(&lookup->walk);
-}
-
 static void lookup_init(struct vmi_lookup *lookup, struct vmi_target *target,
-			u64 returned)
+			u64 returned, u32 hidden)
 {
 	*lookup = (struct vmi_lookup){
 		.walk = {
@@ -313,42 +380,25 @@ static void lookup_init(struct vmi_lookup *lookup, struct vmi_target *target,
 			.pages = scan_needs_page(returned),
 			.take = lookup_take,
 		},
-		.target = target,
 		.returned = returned,
+		.frames = (returned & VMINSPECT_RETURN_FRAME) && !hidden,
 	};
 }
 
-/* Return: how many were looked up; 0 if the first one has to wait */
-static int lookup_batch(struct vmi_lookup *lookup, const u64 *addresses,
-			struct vminspect_entry *entries, unsigned int nr)
+static bool lookup_batch(struct vmi_walk *walk)
 {
-	unsigned int i = 0;
-	int ret = vmi_target_lock(lookup->target);
+	struct vmi_lookup *lookup = container_of(walk, struct vmi_lookup, walk);
 
-	if (ret)
-		return ret;
 	do {
-		lookup->entry = &entries[i];
-		lookup_one(lookup, addresses[i]);
-		if (lookup->walk.busy)
-			break;
-		i++;
-	} while (i < nr && !mmap_lock_is_contended(lookup->target->mm));
-	vmi_target_unlock(lookup->target);
-	return i;
-}
-
-static int lookup_some(struct vmi_lookup *lookup, const u64 *addresses,
-		       struct vminspect_entry *entries, unsigned int nr)
-{
-	int ret;
-
-	while (!(ret = lookup_batch(lookup, addresses, entries, nr))) {
-		ret = scan_wait();
-		if (ret)
-			return ret;
-	}
-	return ret;
+		walk->next = ALIGN_DOWN(lookup->addresses[lookup->nr_done], PAGE_SIZE);
+		walk->end = walk->next + PAGE_SIZE;
+		lookup->entry = &lookup->entries[lookup->nr_done];
+		vmi_walk_range(walk);
+		if (walk->busy)
+			return lookup->nr_done;
+		lookup->nr_done++;
+	} while (lookup->nr_done < lookup->nr && !mmap_lock_is_contended(walk->mm));
+	return true;
 }
 
 /**
@@ -358,18 +408,25 @@ static int lookup_some(struct vmi_lookup *lookup, const u64 *addresses,
  * @entries: out: one for each
  * @nr: how many, few enough for one hold of the lock; at least 1
  * @returned: flags to be returned, and VMINSPECT_RETURN_*
+ * @hidden: as vmi_target_hidden() has it
+ * @stop: may any signal end it before one is done, not only a fatal one?
  *
  * Return: how many were done, at least 1: fewer than @nr if somebody waits for
- * the lock; or as vmi_target_lock()
+ * the lock; EINTR: none was; or as vmi_target_lock()
  */
 int vmi_scan_translate(struct vmi_target *target, const u64 *addresses,
 		       struct vminspect_entry *entries, unsigned int nr,
-		       u64 returned)
+		       u64 returned, u32 hidden, bool stop)
 {
 	struct vmi_lookup lookup;
+	int ret;
 
-	lookup_init(&lookup, target, returned);
-	return lookup_some(&lookup, addresses, entries, nr);
+	lookup_init(&lookup, target, returned, hidden);
+	lookup.addresses = addresses;
+	lookup.entries = entries;
+	lookup.nr = nr;
+	ret = batch_run(target, &lookup.walk, lookup_batch, stop);
+	return ret ?: lookup.nr_done;
 }
 
 static void walk_fill_level(const struct vmi_trail *trail, unsigned int level,
@@ -410,21 +467,25 @@ int vmi_scan_walk(struct vmi_target *target, struct vminspect_walk *walk)
 	unsigned int level;
 	int ret;
 
-	lookup_init(&lookup, target, walk->return_mask | VMINSPECT_RETURN_FRAME);
+	walk->hidden = vmi_target_hidden(target);
+	lookup_init(&lookup, target, walk->return_mask | VMINSPECT_RETURN_FRAME,
+		    walk->hidden);
 	lookup.walk.trail = &trail;
-	ret = lookup_some(&lookup, &va, &walk->entry, 1);
-	if (ret < 0)
+	lookup.addresses = &va;
+	lookup.entries = &walk->entry;
+	lookup.nr = 1;
+	ret = batch_run(target, &lookup.walk, lookup_batch, false);
+	if (ret)
 		return ret;
 
-	walk->hidden = target->hidden;
-	walk->root = target->hidden ? 0 : __pa(target->mm->pgd);
+	walk->root = walk->hidden ? 0 : __pa(target->mm->pgd);
 	walk->nr_levels = 0;
 	if (!trail.lowest)
 		return 0;
 	for (level = VMINSPECT_MAX_LEVELS; level >= trail.lowest; level--) {
 		if (level == 4 && !pgtable_l5_enabled())
 			continue;
-		walk_fill_level(&trail, level, target->hidden,
+		walk_fill_level(&trail, level, walk->hidden,
 				&walk->levels[walk->nr_levels++]);
 	}
 	return 0;

@@ -19,6 +19,7 @@
  * @any_of: category_anyof_mask
  * @returned: return_mask
  * @split: split_mask
+ * @hidden: what is hidden in this scan: mask of VMINSPECT_HIDDEN_*
  * @frames: are frames asked for and not hidden?
  * @each_page: an extent for each page?
  * @zero: is the last extent of zero pages?
@@ -34,6 +35,7 @@ struct vmi_scan {
 	u64 any_of;
 	u64 returned;
 	u32 split;
+	u32 hidden;
 	bool frames;
 	bool each_page;
 	bool zero;
@@ -43,27 +45,35 @@ struct vmi_scan {
 };
 
 /**
- * struct vmi_lookup - the outcome of one address
+ * struct vmi_lookup - single addresses, looked up under one hold of the lock
  * @walk: the walk below it
- * @target: where the address belongs
  * @returned: return_mask
- * @entry: out: what stands there
+ * @frames: are frames asked for and not hidden?
+ * @addresses: the addresses, @nr of them
+ * @entries: out: what stands there
+ * @nr: how many
+ * @nr_done: how many were looked up
+ * @entry: out: that of the address being looked up
  */
 struct vmi_lookup {
 	struct vmi_walk walk;
-	struct vmi_target *target;
 	u64 returned;
+	bool frames;
+	const u64 *addresses;
+	struct vminspect_entry *entries;
+	unsigned int nr;
+	unsigned int nr_done;
 	struct vminspect_entry *entry;
 };
 
 int vmi_scan_init(struct vmi_scan *scan, struct vmi_target *target,
 		  const struct vminspect_scan *request);
 void vmi_scan_exit(struct vmi_scan *scan);
-int vmi_scan_batch(struct vmi_scan *scan);
+int vmi_scan_batch(struct vmi_scan *scan, bool stop);
 bool vmi_scan_returned_valid(u64 returned);
 int vmi_scan_translate(struct vmi_target *target, const u64 *addresses,
 		       struct vminspect_entry *entries, unsigned int nr,
-		       u64 returned);
+		       u64 returned, u32 hidden, bool stop);
 int vmi_scan_walk(struct vmi_target *target, struct vminspect_walk *walk);
 
 #endif /* VMI_SCAN_H */

@@ -10,13 +10,16 @@
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
+#include <linux/dcache.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/magic.h>
 #include <linux/mmap_lock.h>
+#include <linux/namei.h>
 #include <linux/sched/mm.h>
 #include <linux/security.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/user_namespace.h>
 #include <uapi/vminspect.h>
 
@@ -42,25 +45,44 @@ int vmi_target_init(void)
 	return pagemap_fops ? 0 : -ENOENT;
 }
 
+/*
+ * Lockdown for confidentiality keeps root from reading the kernel's memory, and page
+ * tables are that. It can be raised at any time, and stays.
+ */
+static u32 target_lockdown(void)
+{
+	return security_locked_down(LOCKDOWN_KCORE) ? VMINSPECT_HIDDEN_LOCKDOWN : 0;
+}
+
+static u32 target_capability(struct file *file)
+{
+	return file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN) ? 0 :
+	       VMINSPECT_HIDDEN_CAPABILITY;
+}
+
 /**
- * vmi_target_hidden() - what is hidden from the opener of a file
+ * vmi_target_file_hidden() - what is hidden from the opener of a file
  * @file: the file
  *
  * It is the opener who counts, as pagemap itself has it: a descriptor passed to
- * somebody else shows what it did before. Lockdown for confidentiality keeps
- * root from reading the kernel's memory, and page tables are that.
+ * somebody else shows what it did before.
  *
  * Return: mask of VMINSPECT_HIDDEN_*
  */
-u32 vmi_target_hidden(struct file *file)
+u32 vmi_target_file_hidden(struct file *file)
 {
-	u32 hidden = 0;
+	return target_capability(file) ?: target_lockdown();
+}
 
-	if (!file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN))
-		hidden |= VMINSPECT_HIDDEN_CAPABILITY;
-	else if (security_locked_down(LOCKDOWN_KCORE))
-		hidden |= VMINSPECT_HIDDEN_LOCKDOWN;
-	return hidden;
+/**
+ * vmi_target_hidden() - what of a target is hidden as of now
+ * @target: the target
+ *
+ * Return: mask of VMINSPECT_HIDDEN_*; 0 if frames may be seen
+ */
+u32 vmi_target_hidden(const struct vmi_target *target)
+{
+	return target->hidden ?: target_lockdown();
 }
 
 /**
@@ -86,11 +108,34 @@ struct vmi_target *vmi_target_bind(struct file *opened, struct file *pagemap)
 	if (target) {
 		mmgrab(mm);
 		target->mm = mm;
-		target->hidden = vmi_target_hidden(opened) |
-				 vmi_target_hidden(pagemap);
+		target->hidden = target_capability(opened) |
+				 target_capability(pagemap);
 	}
 	mmput(mm);
 	return target ?: ERR_PTR(-ENOMEM);
+}
+
+/*
+ * Whatever may be mounted or linked in the caller's namespace: only what procfs itself
+ * has under that name is opened. With the credentials of another, opening a file may be
+ * more than the caller could do, and devices act on being opened.
+ */
+static struct file *target_open_pagemap(const char *path, const struct cred *cred)
+{
+	struct path found;
+	struct file *file;
+	int ret;
+
+	ret = kern_path(path, 0, &found);	/* the last link is not followed */
+	if (ret)
+		return ERR_PTR(ret);
+	if (found.dentry->d_sb->s_magic == PROC_SUPER_MAGIC &&
+	    d_is_reg(found.dentry) && !strcmp(found.dentry->d_name.name, "pagemap"))
+		file = dentry_open(&found, O_RDONLY | O_NOCTTY, cred);
+	else
+		file = ERR_PTR(-ENOENT);
+	path_put(&found);
+	return file;
 }
 
 /**
@@ -114,7 +159,7 @@ struct vmi_target *vmi_target_open(struct file *opened, const char *pid)
 	if (!path)
 		return ERR_PTR(-ENOMEM);
 	caller = override_creds(opened->f_cred);
-	pagemap = filp_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	pagemap = target_open_pagemap(path, opened->f_cred);
 	revert_creds(caller);
 	kfree(path);
 	if (pagemap == ERR_PTR(-ENOENT))	/* nobody wrote a file's name */
@@ -162,6 +207,25 @@ int vmi_target_lock(struct vmi_target *target)
 	if (ret)
 		mmput(target->mm);
 	return ret;
+}
+
+/**
+ * vmi_target_trylock() - the same without waiting
+ * @target: the target
+ *
+ * On success mmap_read_unlock() and mmput() have to follow, the latter with no lock held.
+ *
+ * Return: 1; 0: others have the lock; or ESRCH. If it is not 1, nothing is held.
+ */
+int vmi_target_trylock(struct vmi_target *target)
+{
+	if (!mmget_not_zero(target->mm))
+		return -ESRCH;
+	if (mmap_read_trylock(target->mm))
+		return 1;
+	/* Not mmput(): the caller may hold a lock that the last one needs. */
+	mmput_async(target->mm);
+	return 0;
 }
 
 /**

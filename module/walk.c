@@ -104,7 +104,13 @@ static unsigned long walk_va(const struct vm_area_struct *vma, pgoff_t index)
  * passed over: without that a batch whose budget went on empty page-table
  * entries would end where it began.
  */
-#define WALK_MIN_SLOTS		64L
+#define WALK_MIN_SLOTS		8L
+
+/* From one entry of the page cache to the next: each level that is climbed is a node. */
+static long walk_nodes_cost(pgoff_t from, pgoff_t to)
+{
+	return fls64(from ^ to) / XA_CHUNK_SHIFT * VMI_WALK_NODE_COST;
+}
 
 /*
  * The same in a mapping of shared memory: a page that is out leaves its
@@ -117,11 +123,13 @@ static bool walk_take_none_shmem(struct vmi_walk *walk, unsigned long va)
 	struct vm_area_struct *vma = walk->vma;
 	pgoff_t index = walk_index(vma, walk->next);
 	pgoff_t last = walk_index(vma, va - 1);
-	long limit = max(walk->budget / VMI_WALK_SLOT_COST, WALK_MIN_SLOTS);
+	long least = WALK_MIN_SLOTS;
+	pgoff_t seen = index;
 	XA_STATE(xas, &vma->vm_file->f_mapping->i_pages, index);
 	bool full = false;
 	void *value;
 
+	walk->budget -= VMI_WALK_NODE_COST;	/* the way down, whatever is found */
 	rcu_read_lock();
 	xas_for_each(&xas, value, last) {
 		pgoff_t first, nr;
@@ -129,8 +137,9 @@ static bool walk_take_none_shmem(struct vmi_walk *walk, unsigned long va)
 
 		if (xas_retry(&xas, value))
 			continue;
-		walk->budget -= VMI_WALK_SLOT_COST;
-		if (limit-- <= 0) {
+		walk->budget -= VMI_WALK_SLOT_COST + walk_nodes_cost(seen, xas.xa_index);
+		seen = xas.xa_index;
+		if (least-- <= 0 && walk->budget <= 0) {
 			/* What lies before this one was passed over. */
 			va = walk_va(vma, max(xas.xa_index, index));
 			break;
@@ -428,6 +437,9 @@ static bool walk_pte_table(struct vmi_walk *walk, pmd_t pmd, unsigned long va,
 			walk_add_page(walk, &entry);
 		if (!walk_leaf(walk, va, va + (nr << PAGE_SHIFT), &entry))
 			return false;
+		/* All of the table is paid for; what had to be reported costs more. */
+		if (unlikely(walk->budget <= -(long)PTRS_PER_PTE))
+			return false;
 	}
 	return true;
 }
@@ -627,18 +639,24 @@ static bool walk_pgd_table(struct vmi_walk *walk, unsigned long va,
 	return true;
 }
 
+static bool walk_has_locked(const struct vmi_walk *walk, const struct file *file)
+{
+	return walk->locked && walk->locked->f_mapping == file->f_mapping;
+}
+
 static bool walk_vma(struct vmi_walk *walk, struct vm_area_struct *vma)
 {
 	struct address_space *shared = NULL;
 	bool more;
 
+	walk->budget -= VMI_WALK_VMA_COST;
 	walk->vma = vma;
 	walk->vma_end = min(vma->vm_end, walk->end);
-	if (is_vm_hugetlb_page(vma)) {
+	if (is_vm_hugetlb_page(vma) && !walk_has_locked(walk, vma->vm_file)) {
 		shared = vma->vm_file->f_mapping;
 		/* A truncation may take long: not to be waited for in here. */
 		if (!i_mmap_trylock_read(shared)) {
-			walk->busy = true;
+			walk->busy = get_file(vma->vm_file);
 			return false;
 		}
 	}
@@ -680,11 +698,13 @@ void vmi_walk_range(struct vmi_walk *walk)
 
 	mmap_assert_locked(walk->mm);
 	walk->budget = VMI_WALK_BUDGET;
-	walk->busy = false;
+	walk->busy = NULL;
 	for_each_vma_range(vmas, vma, walk->end) {
 		if (!walk_gap(walk, min(vma->vm_start, walk->end)))
 			return;
 		if (!walk_vma(walk, vma))
+			return;
+		if (mmap_lock_is_contended(walk->mm))
 			return;
 	}
 	walk_gap(walk, walk->end);

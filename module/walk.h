@@ -36,14 +36,17 @@ struct vmi_trail {
  * How much one hold of the mmap lock covers, in entries that are read and found
  * alike or empty: some 10 ns each where their cache line has to be fetched, 8 to a
  * line. What costs more is charged more: an entry that begins a run, a page that
- * is looked at, an entry of the page cache. A batch ends between two tables, so
- * that it may go over by what is in one of them. That is below 100 us on hardware,
+ * is looked at, a node or an entry of the page cache, a mapping. A batch ends after
+ * an entry that had to be reported or between two tables, so that it may go over by
+ * what is in one of them, if all of that is alike. That is below 100 us on hardware,
  * and the lock is given up earlier if somebody waits for it.
  */
 #define VMI_WALK_BUDGET		4096
 #define VMI_WALK_RUN_COST	8
 #define VMI_WALK_PAGE_COST	8
 #define VMI_WALK_SLOT_COST	32
+#define VMI_WALK_NODE_COST	96
+#define VMI_WALK_VMA_COST	32
 
 /**
  * struct vmi_walk - a walk over a range, resumed batch by batch
@@ -56,8 +59,10 @@ struct vmi_trail {
  * @trail: if not NULL, where to leave the entries of the last address walked
  * @take: consumes a run and returns up to where it did: run->end, or less to end
  *	the batch there. Called with a spin lock held: must not sleep.
- * @busy: out: the batch ended because the tables of a hugetlb mapping are being
- *	changed: nothing was taken, or less than there was room for
+ * @locked: a hugetlb file whose i_mmap_rwsem the caller holds for reading, or NULL
+ * @busy: out: NULL, or the batch ended because the tables of this hugetlb file are
+ *	being changed: nothing was taken, or less than there was room for. To be
+ *	let go of with fput().
  * @budget: entries that may still be read in this batch
  * @vma: the mapping being walked
  * @vma_end: where its part of the range ends
@@ -71,7 +76,8 @@ struct vmi_walk {
 	struct vmi_trail *trail;
 	unsigned long (*take)(struct vmi_walk *walk, struct vmi_run *run);
 
-	bool busy;
+	struct file *locked;
+	struct file *busy;
 	long budget;
 	struct vm_area_struct *vma;
 	unsigned long vma_end;

@@ -266,6 +266,18 @@ TEST_F(command, refuses_read_only_memory)
 	EXPECT_EQ(0, memcmp(argument, &self->argument, variant->size));
 }
 
+/* The structure straddles two pages, the second one for reading only. Nothing was done. */
+TEST_F(command, does_nothing_if_only_its_end_is_read_only)
+{
+	char *argument = self->pages + SZ_4K - 8;
+
+	memcpy(argument, &self->argument, variant->size);
+	ASSERT_EQ(0, mprotect(self->pages + SZ_4K, SZ_4K, PROT_READ));
+	EXPECT_EQ(-EFAULT, call(self->device, variant->cmd, argument));
+	EXPECT_EQ(0, memcmp(argument, &self->argument, variant->size));
+	EXPECT_EQ(0, call(self->device, variant->cmd, &self->argument));
+}
+
 /* Where the flags are; INFO has none. VMINSPECT_SCAN_PAGES is one that is known. */
 static uint32_t *argument_flags(union argument *argument, unsigned int cmd)
 {

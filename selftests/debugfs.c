@@ -14,6 +14,8 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <sys/time.h>
 #include <sys/utsname.h>
@@ -860,6 +862,33 @@ TEST_F(view, a_process_that_the_opener_may_not_look_into_is_refused)
 	if (ret == 77)
 		SKIP(return, "this kernel does not let us make a user namespace");
 	EXPECT_EQ(EACCES, ret);
+}
+
+/* In a /proc of the caller's own making, where "7/pagemap" is what he likes. */
+static int choose_what_is_no_pagemap(void *arg)
+{
+	struct _test_data_view *self = arg;
+	int there, link_there, link_nowhere;
+
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", "/proc", "tmpfs", 0, NULL) || mkdir("/proc/7", 0755))
+		return 1;
+	if (symlink("/etc/passwd", "/proc/7/pagemap"))
+		return 2;
+	link_there = view_choose_pid(self->maps, 7);
+	if (unlink("/proc/7/pagemap") || symlink("/etc/nowhere", "/proc/7/pagemap"))
+		return 3;
+	link_nowhere = view_choose_pid(self->maps, 7);
+	if (unlink("/proc/7/pagemap") || close(creat("/proc/7/pagemap", 0600)))
+		return 4;
+	there = view_choose_pid(self->maps, 7);
+	return link_there == -ESRCH && link_nowhere == -ESRCH && there == -ESRCH ? 0 : 5;
+}
+
+/* Else whoever is handed a descriptor could have any file opened by its opener. */
+TEST_F(view, only_a_pagemap_of_procfs_is_opened_for_the_holder_of_a_file)
+{
+	EXPECT_EQ(0, child_run(choose_what_is_no_pagemap, self));
 }
 
 TEST_F(view, an_open_file_keeps_the_module)

@@ -881,9 +881,10 @@ FIXTURE_TEARDOWN(lockdown)
 
 TEST_F(lockdown, for_confidentiality_hides_frames_from_root)
 {
+	struct vminspect_entry entry;
 	char text[4096];
 	struct seen seen;
-	int before;
+	int before, bound;
 
 	if (read_file("/proc/cmdline", text, sizeof(text)) <= 0 ||
 	    !strstr(text, "vminspect_lockdown=1"))
@@ -893,7 +894,14 @@ TEST_F(lockdown, for_confidentiality_hides_frames_from_root)
 	look(&seen, device_open(), pagemap_open(getpid()), self->page);
 	EXPECT_EQ(0, seen.bind_hidden);
 	EXPECT_NE(0, seen.frame);
+	bound = device_bound(getpid());
+	ASSERT_EQ(0, device_lookup(bound, self->page, &entry));
+	EXPECT_NE(0, entry.frame);
 	ASSERT_EQ(0, write_file("/sys/kernel/security/lockdown", "confidentiality"));
+	/* Also from whoever was there before. */
+	ASSERT_EQ(0, device_lookup(bound, self->page, &entry));
+	EXPECT_EQ(VMINSPECT_STATE_PRESENT, entry.state);
+	EXPECT_EQ(0, entry.frame);
 	look(&seen, device_open(), pagemap_open(getpid()), self->page);
 	EXPECT_EQ(0, seen.error);
 	EXPECT_EQ(VMINSPECT_HIDDEN_LOCKDOWN, seen.info_hidden);

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Promise: what one hold of the lock covers is bounded, whatever an address space looks
+ * like; whoever wants the tables of a hugetlb file for itself, a scan gets its turn; and
+ * while it waits for it any signal ends the call, once something is done.
+ *
+ * machines: default
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+
+#include "common.h"
+
+#define TIMEOUT		180
+#define BASE		((char *)(1UL << 45))	/* where the kernel maps nothing by itself */
+
+/*
+ * Holds of the lock, counted by a probe of the kernel's own on the function that is one.
+ */
+#define TRACING		"/sys/kernel/tracing/"
+#define PROBE		"selftest_batch"
+
+static bool probe_start(void)
+{
+	return !write_file(TRACING "kprobe_events", "p:" PROBE " vmi_walk_range") &&
+	       !write_file(TRACING "events/kprobes/" PROBE "/enable", "1");
+}
+
+static void probe_stop(void)
+{
+	write_file(TRACING "events/kprobes/" PROBE "/enable", "0");
+	write_file(TRACING "kprobe_events", "-:" PROBE);
+}
+
+static long probe_hits(void)
+{
+	char text[4096], *line;
+	long hits = -1, missed = 0;
+
+	if (read_file(TRACING "kprobe_profile", text, sizeof(text)) < 0)
+		return -1;
+	line = strstr(text, PROBE);
+	if (!line || sscanf(line, PROBE " %ld %ld", &hits, &missed) != 2 || missed)
+		return -1;
+	return hits;
+}
+
+static int count_extent(const struct vminspect_extent *extent, void *arg)
+{
+	(void)extent;
+	++*(long *)arg;
+	return 0;
+}
+
+FIXTURE(bounds)
+{
+	int device;
+};
+
+FIXTURE_SETUP(bounds)
+{
+	self->device = device_bound(getpid());
+	ASSERT_LE(0, self->device);
+	ASSERT_TRUE(probe_start());
+}
+
+FIXTURE_TEARDOWN(bounds)
+{
+	probe_stop();
+}
+
+/* How many holds of the lock a scan takes. All states are selected, so all is reported. */
+static long batches(int device, const char *start, size_t size, uint64_t return_mask)
+{
+	const struct vminspect_scan scan = {
+		.category_anyof_mask = VMINSPECT_CAT_STATES,
+		.return_mask = return_mask,
+	};
+	long before = probe_hits(), extents = 0;
+
+	if (device_extents(device, (uintptr_t)start, (uintptr_t)start + size, &scan,
+			   count_extent, &extents) || before < 0)
+		return -1;
+	return probe_hits() - before;
+}
+
+#define MAPPINGS	8192
+#define A_HOLD		256	/* mappings that one hold may cover, at most */
+
+/* Neighbours differ, so that they stay apart; nothing is ever touched. */
+static bool make_mappings(int fd)
+{
+	long i;
+
+	for (i = 0; i < MAPPINGS; i++) {
+		int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+
+		/* of a file: far apart in it, each in a part of the tree of its own */
+		if (mmap(BASE + i * SZ_4K, SZ_4K, i % 2 ? PROT_READ : PROT_NONE,
+			 flags | MAP_FIXED | MAP_NORESERVE, fd,
+			 fd < 0 ? 0 : (i * 7919 % MAPPINGS * 64 + 1) * SZ_4K) == MAP_FAILED)
+			return false;
+	}
+	return true;
+}
+
+TEST_F_TIMEOUT(bounds, hold_covers_few_mappings_though_they_be_empty, TIMEOUT)
+{
+	ASSERT_TRUE(make_mappings(-1));
+	EXPECT_LE(MAPPINGS / A_HOLD, batches(self->device, BASE, MAPPINGS * SZ_4K, RETURN_ALL));
+	munmap(BASE, MAPPINGS * SZ_4K);
+}
+
+TEST_F_TIMEOUT(bounds, hold_covers_fewer_mappings_of_shared_memory, TIMEOUT)
+{
+	int fd = memfd((MAPPINGS * 64UL + 64) * SZ_4K, 0);
+
+	ASSERT_LE(0, fd);
+	ASSERT_TRUE(make_mappings(fd));
+	EXPECT_LE(2 * MAPPINGS / A_HOLD,
+		  batches(self->device, BASE, MAPPINGS * SZ_4K, RETURN_ALL));
+	munmap(BASE, MAPPINGS * SZ_4K);
+	close(fd);
+}
+
+#define LONELY		2048	/* pages of a file, each in a corner of the tree of its own */
+#define APART		(64UL * 64 * 64)
+
+TEST_F_TIMEOUT(bounds, hold_covers_few_corners_of_a_sparse_page_cache, TIMEOUT)
+{
+	int fd = memfd(LONELY * APART * SZ_4K, 0);
+	char *map;
+	long i;
+
+	ASSERT_LE(0, fd);
+	for (i = 0; i < LONELY; i++)
+		ASSERT_EQ(1, pwrite(fd, "", 1, i * APART * SZ_4K));
+	map = mmap(NULL, LONELY * APART * SZ_4K, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	EXPECT_LE(LONELY / 64, batches(self->device, map, LONELY * APART * SZ_4K, RETURN_ALL));
+	munmap(map, LONELY * APART * SZ_4K);
+	close(fd);
+}
+
+/* A table of which each page is looked at is more than one hold covers. */
+TEST_F_TIMEOUT(bounds, hold_ends_inside_a_table_of_pages_that_are_looked_at, TIMEOUT)
+{
+	char *map = map_small(8 * SZ_2M);
+
+	ASSERT_NE(NULL, map);
+	memset(map, 1, 8 * SZ_2M);
+	EXPECT_LE(8 * 2, batches(self->device, map, 8 * SZ_2M, RETURN_ALL));
+	/* Without that they are few, if memory was not all in pieces. */
+	EXPECT_GE(8 * 2, batches(self->device, map, 8 * SZ_2M, 0));
+	munmap(map, 8 * SZ_2M);
+}
+
+/*
+ * Many who want the tables of a hugetlb file for themselves.
+ */
+#define HUGE_PAGES	64
+#define WRITERS		32
+
+struct storm {
+	char *anon;	/* SZ_2M of ordinary memory, and right behind it ... */
+	char *huge;	/* ... the file, of which half is there */
+	pid_t pids[WRITERS];
+};
+
+static int storm_write(char *huge)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		madvise(huge + HUGE_PAGES / 2 * SZ_2M, HUGE_PAGES / 2 * SZ_2M, MADV_DONTNEED);
+	return 0;
+}
+
+static bool storm_start(struct storm *storm)
+{
+	int fd, i;
+
+	hugetlb_reserve(SZ_2M, HUGE_PAGES);
+	fd = memfd(HUGE_PAGES * SZ_2M, MFD_HUGETLB);
+	storm->anon = BASE;
+	storm->huge = BASE + SZ_2M;
+	if (fd < 0 ||
+	    mmap(storm->anon, SZ_2M, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
+	    mmap(storm->huge, HUGE_PAGES * SZ_2M, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED)
+		return false;
+	close(fd);
+	memset(storm->anon, 1, SZ_2M);
+	for (i = 0; i < HUGE_PAGES / 2; i++)
+		storm->huge[i * SZ_2M] = 1;
+	for (i = 0; i < WRITERS; i++) {
+		storm->pids[i] = fork();
+		if (!storm->pids[i])
+			_exit(storm_write(storm->huge));
+	}
+	return true;
+}
+
+static void storm_end(struct storm *storm)
+{
+	int i;
+
+	for (i = 0; i < WRITERS; i++)
+		process_end(storm->pids[i]);
+	munmap(storm->anon, SZ_2M + HUGE_PAGES * SZ_2M);
+}
+
+static void no_op(int signal)
+{
+	(void)signal;
+}
+
+/* Signals that kill nobody, from now on in steps of @usec; 0: no more. */
+static void signals_every(long usec)
+{
+	const struct sigaction action = { .sa_handler = no_op };
+	const struct itimerval timer = { { 0, usec }, { 0, usec } };
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+#define SCANS		60
+
+/* One that only ever tried for the lock took half a minute for a scan. */
+TEST_F_TIMEOUT(bounds, scan_gets_its_turn_among_many_who_change_a_hugetlb_file, TIMEOUT)
+{
+	struct vminspect_entry entry;
+	struct storm storm;
+	long present = 0;
+	int i;
+
+	ASSERT_TRUE(storm_start(&storm));
+	for (i = 0; i < SCANS; i++) {
+		present = 0;
+		EXPECT_EQ(0, device_extents(self->device, (uintptr_t)storm.huge,
+					    (uintptr_t)storm.huge + HUGE_PAGES / 2 * SZ_2M, NULL,
+					    count_extent, &present));
+		EXPECT_LE(1, present);
+		EXPECT_EQ(0, device_lookup(self->device, storm.huge, &entry));
+		EXPECT_EQ(VMINSPECT_STATE_PRESENT, entry.state);
+	}
+	storm_end(&storm);
+}
+
+TEST_F_TIMEOUT(bounds, signal_ends_a_scan_that_waits_for_a_hugetlb_file, TIMEOUT)
+{
+	struct vminspect_extent extents[512];
+	struct storm storm;
+	int tries, early = 0;
+
+	ASSERT_TRUE(storm_start(&storm));
+	signals_every(2000);
+	for (tries = 0; tries < 20000 && early < 3; tries++) {
+		struct vminspect_scan scan = {
+			.start = (uintptr_t)storm.anon,
+			.end = (uintptr_t)storm.huge + HUGE_PAGES * SZ_2M,
+			.extents = (uintptr_t)extents,
+			.nr_extents = ARRAY_LEN(extents),
+			.category_anyof_mask = STATES_WITH_ENTRY,
+			.return_mask = RETURN_ALL,
+		};
+
+		ASSERT_EQ(0, device_scan(self->device, &scan));
+		ASSERT_LT(scan.start, scan.resume);
+		early += scan.resume == (uintptr_t)storm.huge;
+	}
+	signals_every(0);
+	EXPECT_EQ(3, early);
+	storm_end(&storm);
+}
+
+TEST_HARNESS_MAIN
