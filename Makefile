@@ -6,7 +6,8 @@ SHELL := /bin/bash
 # The running kernel's headers if they are there, else the newest of Debian's.
 KDIR ?= $(firstword $(wildcard /lib/modules/$(shell uname -r)/build) \
 	$(shell ls -d /lib/modules/*-amd64/build 2>/dev/null | sort -rV))
-DESTDIR ?=
+# Of the caller's directory, wherever it is used.
+override DESTDIR := $(if $(DESTDIR),$(abspath $(DESTDIR)))
 PREFIX ?= /usr/local
 MODE ?= 0600
 
@@ -22,11 +23,10 @@ HEADERS := $(if $(wildcard /lib/modules/$(shell uname -r)/build),,$(shell \
 	apt-cache show linux-headers-$$(uname -r) >/dev/null 2>&1 && \
 	echo linux-headers-$$(uname -r) || echo linux-headers-amd64))
 BUILD_PACKAGES := gcc libc6-dev libjansson-dev libsmartcols-dev pkg-config \
-	$(HEADERS)
+	python3-docutils $(HEADERS)
 # redis-tools has the server's program as well, without a service that starts.
 TEST_PACKAGES := busybox-static cpio iproute2 jq kmod linux-source perl procps \
-	python3-docutils qemu-system-x86 redis-tools shellcheck sparse util-linux \
-	xz-utils
+	qemu-system-x86 redis-tools shellcheck sparse util-linux xz-utils
 
 # What is missing of the packages $(1) is installed, by root only.
 need = @missing=$$(for package in $(1); do \
@@ -70,7 +70,7 @@ unload:	## take it out again
 	rmmod vminspect
 
 .PHONY: install
-install: all man	## install everything; DESTDIR=, PREFIX=
+install: all $(O)/man/vminspect.1 $(O)/man/vminspect.4	## install everything; DESTDIR=, PREFIX=
 	install -Dm644 $(MODULE) $(DESTDIR)/lib/modules/$(KREL)/updates/vminspect.ko
 	$(USERSPACE) install
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(O)/man/vminspect.1
@@ -123,7 +123,8 @@ LINUX_PARTS := tools/testing/selftests/kselftest.h \
 
 $(O)/linux/.done:
 	@mkdir -p $(O)/linux
-	@archive=$$(ls /usr/src/linux-source-*.tar.xz | sort -V | tail -n 1); \
+	@archive=$$(ls /usr/src/linux-source-*.tar.xz 2>/dev/null | sort -V | tail -n 1); \
+	[ -n "$$archive" ] || { echo "Install linux-source first: the kernel's own tools are in it." >&2; exit 1; }; \
 	top=$$(basename $$archive .tar.xz); \
 	tar -xJf $$archive -C $(O)/linux --strip-components=1 \
 		$(LINUX_PARTS:%=$$top/%)

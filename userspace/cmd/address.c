@@ -96,20 +96,36 @@ int address_parse(const char *where, const char *text, struct address *address)
 	return ret ? misuse_address(where, text, ret) : 0;
 }
 
-/* Where a mapping's file would begin: offsets in a file are counted from there. */
 struct named {
-	__u64 base;
 	__u64 start;		/* of the lowest mapping of that name */
 	__u64 end;		/* of the highest */
-	bool contains;		/* one of them contains base + offset */
+	__u64 va;		/* the address that is named, if ... */
+	bool contains;		/* ... one of them contains it */
 };
+
+/*
+ * In a file what is added is an offset in the file, of which each mapping has a part; in
+ * [heap] or [stack] it is counted from the lowest address.
+ */
+static void find_offset(struct named *named, const struct mapping *mapping, __u64 value)
+{
+	__u64 va = named->start + value;
+
+	if (named->contains)
+		return;
+	if (*mapping->name == '/')
+		va = mapping->start + value - mapping->offset;
+	if (va < mapping->start || va >= mapping->end)
+		return;
+	named->va = va;
+	named->contains = true;
+}
 
 /* Return: 1 if there is such a mapping, 0 if not, or -errno. */
 static int find_name(const struct address *address, const struct target *target,
 		     struct named *named)
 {
 	struct mappings mappings;
-	__u64 va = 0;
 	int ret;
 
 	ret = mappings_open(&mappings, &target->process);
@@ -122,14 +138,11 @@ static int find_name(const struct address *address, const struct target *target,
 
 		if (!mapping_is_called(mapping, address->name, address->length))
 			continue;
-		if (!ret) {
-			named->base = mapping->start - mapping->offset;
+		if (!ret)
 			named->start = mapping->start;
-			va = named->base + address->value;
-		}
 		ret = 1;
 		named->end = mapping->end;
-		named->contains |= va >= mapping->start && va < mapping->end;
+		find_offset(named, mapping, address->value);
 	}
 	mappings_close(&mappings);
 	return ret;
@@ -154,7 +167,7 @@ static int resolve_name(const char *where, const struct address *address,
 	if (!ret)
 		return fail_name(where, address, target);
 
-	*va = named.base + address->value;
+	*va = named.va;
 	if (!named.contains)
 		return fail("%s'%.*s' of process %s does not reach as far as +0x%llx", where,
 			    (int)address->length, address->name, target->name, address->value);
@@ -210,21 +223,25 @@ static bool is_whole(const struct address *address)
 	return address->name && (*address->name == '[' || address->name[address->length] == '+');
 }
 
-/* The dash between the ends of a range, or NULL: names contain dashes, too. */
+/*
+ * The dash between the ends of a range, or NULL: names contain dashes, too. The surest one is
+ * that behind what can't go on.
+ */
 static const char *find_dash(const char *text)
 {
+	const char *dash, *likely = NULL;
 	struct address start, end;
-	const char *dash;
 
 	for (dash = strchr(text, '-'); dash; dash = strchr(dash + 1, '-')) {
 		if (parse_address(text, dash - text, &start) == -EINVAL ||
 		    parse_address(dash + 1, strlen(dash + 1), &end) == -EINVAL)
 			continue;
-		if (!start.name || is_whole(&start) || is_whole(&end) ||
-		    (!end.name && dash[1] == '0'))
+		if (!start.name || is_whole(&start))
 			return dash;
+		if (!likely && (is_whole(&end) || (!end.name && dash[1] == '0')))
+			likely = dash;
 	}
-	return NULL;
+	return likely;
 }
 
 int range_parse(const char *text, struct range *range)

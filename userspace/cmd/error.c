@@ -47,6 +47,8 @@ static const struct {
 	  "reading process %s was interrupted: start it again" },
 	{ DOING_TARGET, EIO,
 	  "the module reads no further in process %s: its version may not fit this program" },
+	{ DOING_FILE, EMSGSIZE,
+	  "%s has a line that is too long: write one address a line" },
 	{ DOING_TARGET, EINVAL,
 	  "the module refuses a request for process %s: its version may not fit this program" },
 };
@@ -120,12 +122,17 @@ int fail_doing(enum doing doing, int error, const char *subject, const char *mor
 {
 	const char *sentence = find_sentence(doing, -error);
 	bool process = doing == DOING_PROCESS || doing == DOING_TARGET;
-	char text[256];
+	char *text = NULL;
+	int length;
 
 	if (sentence)
-		snprintf(text, sizeof(text), sentence, subject);
+		length = asprintf(&text, sentence, subject);
 	else
-		snprintf(text, sizeof(text), "%s%s: %s", process ? "process " : "", subject,
-			 strerror(-error));
-	return fail("%s%s", text, more);
+		length = asprintf(&text, "%s%s: %s", process ? "process " : "",
+				  *subject ? subject : "''", strerror(-error));
+	if (length < 0)
+		die_of_memory();
+	fail("%s%s", text, more);
+	free(text);
+	return EXIT_FAILED;
 }

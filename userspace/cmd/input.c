@@ -94,6 +94,11 @@ char *input_next(struct input *input)
 
 	if (!newline && input->start == input->end)
 		return NULL;
+	if (!newline && !input->ended) {
+		input->error = -EMSGSIZE;
+		input->ended = true;
+		return NULL;
+	}
 	text = input->buffer + input->start;
 	if (!newline)
 		newline = input->buffer + input->end;

@@ -29,7 +29,7 @@ bool input_must_wait(const struct input *input);
 
 /*
  * Return: the next line without space around it, valid until the next call; NULL after
- * the last one. What is longer than the buffer comes in parts.
+ * the last one, or at one that is longer than the buffer (error is -EMSGSIZE then).
  */
 char *input_next(struct input *input);
 

@@ -157,7 +157,7 @@ static int misuse_option(const struct command *command, char **argv)
 	if (isdigit(optopt))
 		return misuse("'-%c...' is negative: neither pids nor addresses are", optopt);
 	/* for a long option it is set only if the option exists */
-	if (!strncmp(word, "--", 2) && optopt)
+	if (!strncmp(word, "--", 2) && strchr(word, '=') && optopt)
 		return misuse("'%s': this option takes no argument", word);
 	if (!optopt)
 		return misuse("there is no one option %s: see 'vminspect %s --help'",
@@ -252,7 +252,9 @@ int main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	stdout_check();
 
-	if (argc < 2 || !strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")) {
+	if (argc < 2)
+		return misuse("a command is needed: see 'vminspect --help'");
+	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")) {
 		print_help();
 		return EXIT_SUCCESS;
 	}

@@ -2,6 +2,7 @@
 /*
  * A process as /proc shows it.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -78,6 +79,7 @@ enum process_kind process_kind(const struct process *process)
 {
 	unsigned int flags;
 	char stat[1024];
+	long threads;
 	char *fields;
 	char state;
 
@@ -85,13 +87,14 @@ enum process_kind process_kind(const struct process *process)
 		return PROCESS_GONE;
 	/* the name comes before and may contain anything, brackets too */
 	fields = strrchr(stat, ')');
-	if (!fields || sscanf(fields + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
+	if (!fields || sscanf(fields + 1, " %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u"
+			      " %*d %*d %*d %*d %ld", &state, &flags, &threads) != 3)
 		return PROCESS_GONE;
 
 	if (flags & PF_KTHREAD)
 		return PROCESS_KERNEL_THREAD;
 	if (state == 'Z' || state == 'X')
-		return PROCESS_ZOMBIE;
+		return threads > 1 ? PROCESS_HEADLESS : PROCESS_ZOMBIE;
 	return PROCESS_USUAL;
 }
 
@@ -110,11 +113,59 @@ bool text_find_size(const char *text, const char *key, __u64 *bytes)
 	return false;
 }
 
-bool process_status_size(const struct process *process, const char *key, __u64 *bytes)
+/* Line by line: the one with the groups has no bound. */
+static int find_size(FILE *status, const char *key, __u64 *bytes)
 {
-	char status[8192];
+	char *line = NULL;
+	int ret = -ENODATA;
+	size_t size = 0;
 
-	if (read_file(process, "status", status, sizeof(status)) <= 0)
-		return false;
-	return text_find_size(status, key, bytes);
+	while (ret && getline(&line, &size, status) > 0)
+		ret = text_find_size(line, key, bytes) ? 0 : -ENODATA;
+	free(line);
+	return ret;
+}
+
+int process_status_size(const struct process *process, const char *key, __u64 *bytes)
+{
+	int fd = process_open_file(process, "status"), ret;
+	FILE *status;
+
+	if (fd < 0)
+		return fd;
+	status = fdopen(fd, "re");
+	if (!status) {
+		close(fd);
+		return -ENOMEM;
+	}
+	ret = find_size(status, key, bytes);
+	fclose(status);
+	return ret;
+}
+
+int process_open_thread(struct process *thread, const struct process *process)
+{
+	int fd = openat(process->directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *entry;
+	int ret = -ESRCH;
+	DIR *tasks;
+
+	if (fd < 0)
+		return -errno;
+	tasks = fdopendir(fd);
+	if (!tasks) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (ret && (entry = readdir(tasks))) {
+		if (!process_name_valid(entry->d_name))
+			continue;
+		ret = process_open(thread, entry->d_name);
+		if (!ret && process_kind(thread) != PROCESS_USUAL) {
+			process_close(thread);
+			ret = -ESRCH;
+		}
+	}
+	closedir(tasks);
+	return ret;
 }

@@ -20,6 +20,7 @@ struct process {
 enum process_kind {
 	PROCESS_USUAL,
 	PROCESS_ZOMBIE,
+	PROCESS_HEADLESS,	/* its first thread has exited, others have not */
 	PROCESS_KERNEL_THREAD,
 	PROCESS_GONE,
 };
@@ -36,8 +37,14 @@ int process_open_file(const struct process *process, const char *file);
 
 enum process_kind process_kind(const struct process *process);
 
-/* A number of kilobytes from its status file, in bytes; false if it is not there. */
-bool process_status_size(const struct process *process, const char *key, __u64 *bytes);
+/* One of the threads of a process that is headless. Return: 0 or -errno. */
+int process_open_thread(struct process *thread, const struct process *process);
+
+/*
+ * A number of kilobytes from its status file, in bytes. Return: 0, -ENODATA if it is not there,
+ * or -errno.
+ */
+int process_status_size(const struct process *process, const char *key, __u64 *bytes);
 
 /* The number after "key:" on a line of a file like that or /proc/meminfo, in bytes. */
 bool text_find_size(const char *text, const char *key, __u64 *bytes);

@@ -18,6 +18,7 @@
 #define AGAIN_NS	200000000ULL
 
 static bool shown;
+static bool yielded;
 
 static bool terminal(void)
 {
@@ -42,7 +43,7 @@ void progress(const char *format, ...)
 
 	if (!due_ns)
 		due_ns = terminal() ? time_ns + FIRST_NS : UINT64_MAX;
-	if (time_ns < due_ns)
+	if (time_ns < due_ns || yielded)
 		return;
 	due_ns = time_ns + AGAIN_NS;
 
@@ -51,6 +52,11 @@ void progress(const char *format, ...)
 	vfprintf(stderr, format, args);
 	va_end(args);
 	shown = true;
+}
+
+void progress_yield(void)
+{
+	yielded = isatty(STDOUT_FILENO);
 }
 
 void progress_erase(void)

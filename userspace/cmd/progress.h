@@ -7,6 +7,8 @@
 
 /* May be called as often as one likes; shows a state only now and then. */
 void progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* From now on standard output has lines that are not finished: none if it is a terminal. */
+void progress_yield(void);
 /* Before anything else is written to the terminal, and at the end. */
 void progress_erase(void);
 

@@ -164,41 +164,67 @@ static int read_process(struct vminspect *device, __u64 end, const struct proces
 
 	*row = (struct row) { .pid = process->pid };
 	ret = add_up(device, end, &row->tally);
-	row->has_tables = process_status_size(process, "VmPTE", &row->tables);
+	row->has_tables = !process_status_size(process, "VmPTE", &row->tables);
 	memcpy(row->comm, process->comm, sizeof(row->comm));
+	return ret;
+}
+
+static int add_process(struct list *list, const struct process *process, const char *name)
+{
+	struct vminspect_info info;
+	struct vminspect *device;
+	struct row row;
+	int ret;
+
+	/* a descriptor of the device is for one address space */
+	ret = device_open(&device, &info);
+	if (ret)
+		return ret;
+	ret = read_process(device, info.va_end, process, &row);
+	vminspect_close(device);
+	if (!ret)
+		list_add(list, &row);
+	else if (ret == -EACCES || ret == -EPERM)
+		list->unreadable++;
+	else if (ret != -ESRCH && ret != -ENOENT)
+		return fail_doing(DOING_TARGET, ret, name, "");
+	return 0;
+}
+
+/* What is looked at instead of a process whose first thread has exited. */
+static int add_thread(struct list *list, const struct process *process, const char *name)
+{
+	struct process thread;
+	int ret;
+
+	if (process_open_thread(&thread, process))
+		return 0;
+	thread.pid = process->pid;
+	memcpy(thread.comm, process->comm, sizeof(thread.comm));
+	ret = add_process(list, &thread, name);
+	process_close(&thread);
 	return ret;
 }
 
 /* Return: 0, also if it is not to be listed, or EXIT_FAILED after a message. */
 static int list_process(struct list *list, const char *name)
 {
-	struct vminspect_info info;
-	struct vminspect *device;
 	struct process process;
 	__u64 size;
-	struct row row;
 	int ret;
 
 	if (process_open(&process, name))
 		return 0;
 	/* kernel threads and zombies have no address space */
-	if (!process_status_size(&process, "VmSize", &size)) {
-		process_close(&process);
-		return 0;
-	}
-
-	/* a descriptor of the device is for one address space */
-	ret = device_open(&device, &info);
+	ret = process_status_size(&process, "VmSize", &size);
 	if (!ret) {
-		ret = read_process(device, info.va_end, &process, &row);
-		vminspect_close(device);
-		if (!ret)
-			list_add(list, &row);
-		else if (ret == -EACCES || ret == -EPERM)
+		ret = add_process(list, &process, name);
+	} else {
+		if (ret == -EACCES || ret == -EPERM)
 			list->unreadable++;
-		else if (ret != -ESRCH && ret != -ENOENT)
-			ret = fail_doing(DOING_TARGET, ret, name, "");
-		ret = ret > 0 ? ret : 0;
+		ret = 0;
+		if (process_kind(&process) == PROCESS_HEADLESS)
+			ret = add_thread(list, &process, name);
 	}
 	process_close(&process);
 	return ret;
@@ -348,7 +374,7 @@ static int ps_run(const struct output *out, int argc, char **argv)
 const struct command cmd_ps = {
 	.name = "ps",
 	.args = "",
-	.summary = "all processes: resident, swapped, unpopulated ...",
+	.summary = "all processes: virtual, resident, huge, swapped, unpopulated",
 	.options = options,
 	.nr_options = ARRAY_SIZE(options),
 	.views = (const struct view *[]) { &process_view },

@@ -272,6 +272,9 @@ void table_begin(struct table *table, json_t *head, const char *hidden)
 {
 	table->hidden = hidden;
 	if (table->out->json) {
+		/* rows are told by what follows them, and go out when the buffer is full */
+		progress_erase();
+		progress_yield();
 		name_hidden(table, head);
 		putchar('{');
 		json_print_members(head);

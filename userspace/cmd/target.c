@@ -26,7 +26,7 @@ int device_open(struct vminspect **device, struct vminspect_info *info)
 	const char *path = getenv("VMINSPECT_DEVICE");
 	int ret;
 
-	if (!path)
+	if (!path || !*path)
 		path = VMINSPECT_DEVICE;
 	ret = vminspect_open(path, device, info);
 	if (ret == -EPROTONOSUPPORT)
@@ -67,6 +67,9 @@ static int fail_process(const struct target *target, int error, const char *more
 	case PROCESS_ZOMBIE:
 		return fail("process %s is a zombie: it has exited, and its memory is gone%s",
 			    target->name, more);
+	case PROCESS_HEADLESS:
+		return fail("the first thread of process %s has exited: name one of the others, see /proc/%s/task%s",
+			    target->name, target->name, more);
 	case PROCESS_KERNEL_THREAD:
 		return fail("%s is a kernel thread: it has no address space of its own%s",
 			    target->name, more);

@@ -215,8 +215,9 @@ static int print(struct translation *work, const struct output *out, struct inpu
 
 	if (ret) {
 		json_put(tail, "truncated", json_true());
-		json_put(tail, "resume", work->has_resume ? json_address(work->resume) :
-			 json_null());
+		/* what could not be made an address is told in words alone */
+		if (work->has_resume)
+			json_put(tail, "resume", json_address(work->resume));
 	}
 	table_end(work->table, tail);
 	if (!ret)
