@@ -1260,20 +1260,6 @@ TEST_F_TIMEOUT(bind, keeps_nothing_of_many_who_are_gone, 120)
 	EXPECT_LT(slab_objects("mm_struct"), with - NR / 2);
 }
 
-static long unreclaimable_slab_kb(void)
-{
-	long kb = -1;
-	char line[128];
-	FILE *meminfo = fopen("/proc/meminfo", "re");
-
-	while (meminfo && kb < 0 && fgets(line, sizeof(line), meminfo))
-		if (!strncmp(line, "SUnreclaim:", 11))
-			kb = strtol(line + 11, NULL, 10);
-	if (meminfo)
-		fclose(meminfo);
-	return kb;
-}
-
 /*
  * Done as well as refused: so many of whatever a call allocates, 16 bytes for a bind and
  * pages for others, would be more.

@@ -500,6 +500,12 @@ static bool make_failing_disk(void)
 	       !system("mkswap /dev/nullb0 >/dev/null");
 }
 
+static int add_pages(const struct vminspect_extent *extent, void *arg)
+{
+	*(size_t *)arg += (extent->end - extent->start) / SZ_4K;
+	return 0;
+}
+
 #define NULLB_SECTORS	32768	/* 16 MiB */
 #define BAD_SECTORS	512	/* as many as one entry of its list holds */
 
@@ -533,6 +539,31 @@ TEST_F_TIMEOUT(absent, marker_of_a_page_that_could_not_be_read_back, TIMEOUT)
 	EXPECT_LOOKS("marker 4K soft_dirty poison", last);
 	write_file(NULLB "power", "0");
 	rmdir(NULLB);
+}
+
+/* More than one batch looks up in the page cache. */
+TEST_F_TIMEOUT(absent, many_pages_of_shared_memory_that_are_out_are_all_found, TIMEOUT)
+{
+	char *map = map_fd(memfd(2 * SZ_2M, 0), 2 * SZ_2M, MAP_SHARED);
+	size_t nr = 2 * SZ_2M / SZ_4K, i;
+
+	ASSERT_NE(NULL, map);
+	memset(map, 1, 2 * SZ_2M);
+	ASSERT_EQ(0, page_out_shared(map, 2 * SZ_2M));
+	EXPECT_EQ(NULL, look_range(&self->look, map, 2 * SZ_2M));
+	for (i = 0; i < 2; i++) {
+		const struct vminspect_scan scan = {
+			.category_mask = VMINSPECT_CAT(VMINSPECT_STATE_SWAPPED),
+			.return_mask = VMINSPECT_PAGE_SHMEM |
+				       (i ? VMINSPECT_PAGE_FROM_PAGE : 0),
+		};
+		size_t found = 0;
+
+		EXPECT_EQ(0, device_extents(self->look.device, (uintptr_t)map,
+					    (uintptr_t)map + 2 * SZ_2M, &scan, add_pages,
+					    &found));
+		EXPECT_EQ(nr, found);
+	}
 }
 
 #define MOVED		256

@@ -66,6 +66,8 @@ refuses_unknown_options()
 	refuses 2 "'bogus'" vminspect bogus
 	refuses 2 '-x' vminspect -x
 	refuses 2 "''" vminspect ''
+	refuses 2 'a command is needed' vminspect
+	refuses 2 'no option -x' vminspect maps --json -xJ self
 }
 promise 'options that do not exist or lack an argument are wrong usage' refuses_unknown_options
 
@@ -163,7 +165,8 @@ refuses_midway()
 	shift 2
 	run "$@"
 	check_refusal "$wanted" "$words" "$@"
-	judge "${*@Q}" "$out" 'select(.schema != 1 or .truncated != true or (has("resume") | not))
+	judge "${*@Q}" "$out" 'select(.schema != 1 or .truncated != true or
+			(has("resume") and (.resume | type) != "string"))
 		| "\(tojson) does not say that it is not all"'
 }
 
@@ -259,6 +262,12 @@ refuses_bad_lines()
 	run vminspect translate -r -n -f "$file" "$big"
 	check_refusal 2 "$file:1" vminspect translate -f 'a file of one long line'
 	[ "$(wc -c <"$err")" -lt 1000 ] || broken 'the sentence repeats the whole line'
+	# no part of it may be taken for a line
+	{ echo 0x1000; head -c 65532 /dev/zero | tr '\0' ' '; echo 0x2000; } >"$file"
+	run vminspect translate -r -n -o VA -f "$file" "$big"
+	check_refusal 2 "$file:2" vminspect translate -f 'a file with a long line of spaces'
+	equal 'what came before the long line' 0x1000 "$(<"$out")"
+	refuses 1 'No such file' vminspect translate "$big" -f "/tmp/$(printf '%0200d/%0200d' 1 2)"
 	head -c 1000 /dev/urandom >"$file"
 	echo >>"$file"
 	run vminspect translate -r -n -f "$file" "$big"

@@ -485,6 +485,22 @@ static bool look_scan(struct looker *look, uint64_t va, uint64_t mask)
 	return entry_same(&look->entry, &entry, mask) && !(entry.flags & ~mask);
 }
 
+/* What the last entry has, the page has; soft_dirty the mapping may add or take away. */
+static bool leaf_fits(const struct vminspect_walk *walk, const struct vminspect_walk_level *leaf)
+{
+	const uint32_t flags = VMINSPECT_PAGE_WRITE | VMINSPECT_PAGE_EXEC | VMINSPECT_PAGE_USER |
+			       VMINSPECT_PAGE_GLOBAL | VMINSPECT_PAGE_YOUNG |
+			       VMINSPECT_PAGE_DIRTY | VMINSPECT_PAGE_UFFD_WP |
+			       VMINSPECT_PAGE_PROTNONE | VMINSPECT_PAGE_SPECIAL |
+			       VMINSPECT_PAGE_HUGE;
+
+	if (walk->entry.state != VMINSPECT_STATE_PRESENT)
+		return !(leaf->flags & VMINSPECT_ENTRY_PRESENT);
+	return leaf->flags & VMINSPECT_ENTRY_PRESENT &&
+	       !((leaf->flags ^ walk->entry.flags) & flags) &&
+	       !(leaf->flags & VMINSPECT_PAGE_SOFT_DIRTY) == !(leaf->raw & (1ULL << 11));
+}
+
 static bool look_walk(struct looker *look, uint64_t va)
 {
 	struct vminspect_walk *walk = &look->walk;
@@ -503,6 +519,8 @@ static bool look_walk(struct looker *look, uint64_t va)
 			return false;
 	leaf = &walk->levels[i];
 	if (!leaf->leaf)
+		return false;
+	if (!leaf_fits(walk, leaf))
 		return false;
 	/* Nothing may stand on any level, what stands there stands on its own. */
 	return !leaf->raw || leaf->level == (look->entry.page_shift - 12) / 9 + 1;
@@ -642,6 +660,20 @@ int mapping_at(pid_t pid, const void *va, struct mapping *mapping)
 }
 
 #define VMSTAT	"/proc/vmstat"
+
+long unreclaimable_slab_kb(void)
+{
+	long kb = -1;
+	char line[128];
+	FILE *meminfo = fopen("/proc/meminfo", "re");
+
+	while (meminfo && kb < 0 && fgets(line, sizeof(line), meminfo))
+		if (!strncmp(line, "SUnreclaim:", 11))
+			kb = strtol(line + 11, NULL, 10);
+	if (meminfo)
+		fclose(meminfo);
+	return kb;
+}
 
 long vmstat(const char *key)
 {

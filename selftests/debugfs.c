@@ -891,6 +891,24 @@ TEST_F(view, only_a_pagemap_of_procfs_is_opened_for_the_holder_of_a_file)
 	EXPECT_EQ(0, child_run(choose_what_is_no_pagemap, self));
 }
 
+/* A piece of text for each open file, a target for each choice. */
+TEST_F_TIMEOUT(view, open_files_and_choices_leave_nothing_behind, 120)
+{
+	long before = unreclaimable_slab_kb();
+	int i;
+
+	ASSERT_LT(0, before);
+	for (i = 0; i < 20000; i++) {
+		int maps = view_open("maps");
+
+		ASSERT_LE(0, maps);
+		ASSERT_EQ(0, view_choose(maps, "self"));
+		ASSERT_EQ(0, view_choose_pid(maps, self->target));
+		close(maps);
+	}
+	EXPECT_LT(unreclaimable_slab_kb(), before + 1024);
+}
+
 TEST_F(view, an_open_file_keeps_the_module)
 {
 	close(self->walk);

@@ -307,6 +307,47 @@ TEST_F_TIMEOUT(kinds, hugetlb_page_of_1G, TIMEOUT)
 		     map + SZ_2M + SZ_4K);
 }
 
+/*
+ * Where parent and child share a page table, the page counts one mapping and pagemap says
+ * "mapped once"; smaps says shared.
+ */
+TEST_F_TIMEOUT(kinds, hugetlb_page_under_a_shared_table_is_shared, TIMEOUT)
+{
+	char *reserved = mmap(NULL, 2 * SZ_1G, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *map = (char *)(((uintptr_t)reserved + SZ_1G - 1) & ~(SZ_1G - 1));
+	struct vminspect_entry entry;
+	int fd, ready[2];
+	pid_t pid;
+	char c;
+
+	ASSERT_NE(MAP_FAILED, reserved);
+	ASSERT_EQ(0, hugetlb_reserve(SZ_2M, 2));
+	ASSERT_EQ(0, pipe(ready));
+	fd = memfd(SZ_1G, MFD_HUGETLB);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(map, mmap(map, SZ_1G, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0));
+	map[0] = 1;
+	pid = fork();
+	if (!pid) {
+		touch(map, 1);
+		write(ready[1], "", 1);
+		for (;;)
+			pause();
+	}
+	ASSERT_EQ(1, read(ready[0], &c, 1));
+	ASSERT_EQ(0, device_lookup(self->look.device, map, &entry));
+	EXPECT_EQ(VMINSPECT_STATE_PRESENT, entry.state);
+	EXPECT_TRUE(entry.flags & VMINSPECT_PAGE_SHARED);
+	EXPECT_FALSE(entry.flags & VMINSPECT_PAGE_MAPPED_ONCE);
+	process_end(pid);
+	ASSERT_EQ(0, device_lookup(self->look.device, map, &entry));
+	EXPECT_FALSE(entry.flags & VMINSPECT_PAGE_SHARED);
+	EXPECT_TRUE(entry.flags & VMINSPECT_PAGE_MAPPED_ONCE);
+	munmap(reserved, 2 * SZ_1G);
+}
+
 TEST_F_TIMEOUT(kinds, page_under_PROT_NONE_keeps_its_frame, TIMEOUT)
 {
 	char *small = map_small(SZ_4K), *huge = map_huge(SZ_2M);

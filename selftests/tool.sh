@@ -779,7 +779,23 @@ finds_named_places()
 	above "$heap" 0x1234
 	[[ $(<"$out") == "$va in [heap]:"* ]] || broken "walk: $(head -n 1 "$out")"
 }
+
+finds_offsets_in_a_file()
+{
+	local low
+
+	dd if=/dev/zero of="$scratch/twice" bs=4096 count=16 status=none
+	start specimen twice "$scratch/twice"
+	read -r low _ <<<"${lines[0]}"
+	printf '0x%x\n' $((low + 4096)) $((low + 4096 + 16)) "$low" $((low + 1)) >"$scratch/wanted"
+	works vminspect translate -r -n -o VA "$pid" twice twice+0x10 twice+0x8000 twice+0x8001
+	same 'addresses of offsets' "$scratch/wanted" "$out"
+	refuses 1 'does not reach' vminspect translate "$pid" twice+0x1000
+	end "$pid"
+}
+
 promise 'places in mappings are found: [heap], [stack], libc.so.6+0x2345' finds_named_places
+promise 'an offset in a file is found in the mapping that has it' finds_offsets_in_a_file
 
 #
 # ps
@@ -811,6 +827,48 @@ ps_lists_each_process()
 	same 'processes that are not listed' /dev/null "$scratch/got"
 }
 promise 'ps lists each process that has an address space, once' ps_lists_each_process
+
+# ps_has PID: is it listed, with something resident?
+ps_has()
+{
+	works vminspect ps -r -n -b -o PID,RESIDENT
+	grep -q "^$1 [1-9]" "$out" || broken "process $1 is not listed"
+}
+
+ps_drops_nobody()
+{
+	start specimen groups 3000
+	ps_has "$pid"
+	end "$pid"
+
+	start specimen headless
+	ask go
+	equal 'the step' 'done' "$reply"
+	ps_has "$pid"
+	refuses 1 "/proc/$pid/task" vminspect maps "$pid"
+	works vminspect maps "${lines[0]}"
+	end "$pid"
+}
+promise 'ps drops nobody: not who is in 3000 groups, nor whose first thread has exited' \
+	ps_drops_nobody
+
+# hidepid makes their status unreadable, not only their pagemap.
+ps_counts_whom_it_cannot_read()
+{
+	local nr
+
+	modprobe -r vminspect
+	modprobe vminspect mode=0666
+	nr=$(vminspect ps -r -n -o PID | wc -l)
+	mount -o remount,hidepid=1 /proc
+	run setpriv --reuid 1000 --regid 1000 --clear-groups vminspect ps -J
+	mount -o remount,hidepid=0 /proc
+	judge 'ps -J' "$out" "select(.unreadable < $nr - 3) | \"only \(.unreadable) of $nr\"" -r
+	modprobe -r vminspect
+	# shellcheck disable=SC2086	# parameters, a word each
+	modprobe vminspect ${VMINSPECT_MODARGS-}
+}
+promise 'ps counts processes that are hidden by hidepid' ps_counts_whom_it_cannot_read
 
 # "VIRTUAL RESIDENT SWAPPED TABLES RATIO" as /proc has them
 describe_process()
@@ -1144,6 +1202,23 @@ says_the_same_on_a_terminal()
 	same 'in a pipe and on a terminal' "$scratch/wanted" "$scratch/got"
 }
 promise 'on a terminal the output is what it is in a pipe, JSON and text' says_the_same_on_a_terminal
+
+# It takes long enough for a remark on how far it is; but rows stand there unfinished.
+leaves_json_alone_on_a_terminal()
+{
+	local pages=$((96 * 256))
+
+	start specimen dense 96
+	TERM=xterm script -q -e -c "vminspect maps -J --pages $pid" /dev/null </dev/null \
+		>"$scratch/typed" || broken 'on a terminal it fails'
+	tr -d '\r' <"$scratch/typed" >"$scratch/got"
+	! grep -q $'\033' "$scratch/got" || broken 'something else was written between'
+	judge 'the document' "$scratch/got" \
+		".extents | length | select(. < $pages) | \"\(.) pages\"" -r
+	end "$pid"
+}
+promise 'nothing is written into JSON on a terminal, however long it takes' \
+	leaves_json_alone_on_a_terminal
 
 # choose_columns COLUMN... -- COMMAND...: -o shows just these
 choose_columns()

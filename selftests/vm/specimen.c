@@ -8,6 +8,9 @@
  *   sparse           1 TiB of addresses; a page in each 64 GiB is written
  *   file PATH COMM   maps the first page of a file and reads it, and is called COMM
  *   thread           has a second thread, whose TID it prints
+ *   headless         as thread. Step: its first thread exits
+ *   groups NR        is in NR supplementary groups
+ *   twice PATH       maps a page of a file at offset 0x8000, and above that the first one
  *   runs             511 pages next to each other in memory, of which some were
  *                    written since the soft-dirty bits were cleared
  *   growing MB       MB MiB, all written, and a page above them that is not mapped.
@@ -16,6 +19,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <grp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -117,6 +121,30 @@ static void make_thread(char **args)
 	pthread_barrier_wait(&barrier);
 }
 
+static void make_groups(char **args)
+{
+	size_t nr = atol(args[0]);
+	gid_t *groups = calloc(nr, sizeof(*groups));
+
+	for (size_t i = 0; groups && i < nr; i++)
+		groups[i] = 100000 + i;
+	if (!groups || setgroups(nr, groups))
+		die("setgroups");
+}
+
+static void make_twice(char **args)
+{
+	int fd = open(args[0], O_RDONLY);
+	char *va = map_anon(2 * PAGE);
+
+	if (fd < 0)
+		die(args[0]);
+	if (mmap(va, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0x8000) == MAP_FAILED)
+		die("mmap");
+	map(va + PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd);
+	say(va, 2 * PAGE);
+}
+
 static void clear_soft_dirty(void)
 {
 	int fd = open("/proc/self/clear_refs", O_WRONLY);
@@ -182,6 +210,13 @@ static void make_shrinking(char **args)
 	make_changing(args, map_changing);
 }
 
+/* The process lives on. */
+static void exit_first_thread(void)
+{
+	puts("done");
+	pthread_exit(NULL);
+}
+
 static const struct kind {
 	const char *name;
 	int nr_args;
@@ -192,6 +227,9 @@ static const struct kind {
 	{ .name = "sparse", .make = make_sparse },
 	{ .name = "file", .nr_args = 2, .make = make_file },
 	{ .name = "thread", .make = make_thread },
+	{ .name = "headless", .make = make_thread, .step = exit_first_thread },
+	{ .name = "groups", .nr_args = 1, .make = make_groups },
+	{ .name = "twice", .nr_args = 1, .make = make_twice },
 	{ .name = "runs", .make = make_runs },
 	{ .name = "growing", .nr_args = 1, .make = make_growing, .step = map_changing },
 	{ .name = "shrinking", .nr_args = 1, .make = make_shrinking, .step = unmap_changing },

@@ -47,8 +47,6 @@ static const struct {
 	  "reading process %s was interrupted: start it again" },
 	{ DOING_TARGET, EIO,
 	  "the module reads no further in process %s: its version may not fit this program" },
-	{ DOING_FILE, EMSGSIZE,
-	  "%s has a line that is too long: write one address a line" },
 	{ DOING_TARGET, EINVAL,
 	  "the module refuses a request for process %s: its version may not fit this program" },
 };

@@ -11,7 +11,11 @@
 
 #include "process.h"
 
-/* Of the flags in /proc/PID/stat. */
+/* What follows the name in /proc/PID/stat: state, flags, number of threads. */
+#define STAT_FORMAT	" %c" SKIP_5 " %u" SKIP_5 SKIP_5 " %ld"
+#define SKIP_5		" %*d %*d %*d %*d %*d"
+
+/* Of those flags. */
 #define PF_KTHREAD	0x00200000
 
 bool process_name_valid(const char *name)
@@ -87,8 +91,7 @@ enum process_kind process_kind(const struct process *process)
 		return PROCESS_GONE;
 	/* the name comes before and may contain anything, brackets too */
 	fields = strrchr(stat, ')');
-	if (!fields || sscanf(fields + 1, " %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u"
-			      " %*d %*d %*d %*d %ld", &state, &flags, &threads) != 3)
+	if (!fields || sscanf(fields + 1, STAT_FORMAT, &state, &flags, &threads) != 3)
 		return PROCESS_GONE;
 
 	if (flags & PF_KTHREAD)

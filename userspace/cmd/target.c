@@ -68,7 +68,7 @@ static int fail_process(const struct target *target, int error, const char *more
 		return fail("process %s is a zombie: it has exited, and its memory is gone%s",
 			    target->name, more);
 	case PROCESS_HEADLESS:
-		return fail("the first thread of process %s has exited: name one of the others, see /proc/%s/task%s",
+		return fail("the first thread of %s has exited: name another of /proc/%s/task%s",
 			    target->name, target->name, more);
 	case PROCESS_KERNEL_THREAD:
 		return fail("%s is a kernel thread: it has no address space of its own%s",

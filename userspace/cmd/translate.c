@@ -2,6 +2,7 @@
 /*
  * vminspect translate: what stands behind addresses, from the command line or a file.
  */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 
@@ -193,7 +194,10 @@ static int add_lines(struct translation *work, struct input *input)
 			break;
 		ret = add_line(work, input, text);
 	}
-	if (!ret && input->error)
+	if (!ret && input->error == -EMSGSIZE)
+		ret = misuse("%s:%llu: this line is too long to be an address", input->name,
+			     input->line + 1);
+	else if (!ret && input->error)
 		ret = fail_doing(DOING_FILE, input->error, input->name, "");
 	return ret;
 }
