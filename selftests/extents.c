@@ -1050,12 +1050,14 @@ TEST_F(region, zero_pages_are_never_taken_for_consecutive_frames)
  */
 static bool numa_spread(struct _test_data_region *self)
 {
-	void *pages[8];
+	void *even[8], *odd[8];
 	int i;
 
-	for (i = 0; i < 8; i++)
-		pages[i] = page_at(self, WRITTEN_AT + 2 * i);
-	return !move_pages_to(pages, 8, 1);
+	for (i = 0; i < 8; i++) {
+		even[i] = page_at(self, WRITTEN_AT + 2 * i);
+		odd[i] = page_at(self, WRITTEN_AT + 2 * i + 1);
+	}
+	return !move_pages_to(even, 8, 1) && !move_pages_to(odd, 8, 0);
 }
 
 TEST_F(region, the_node_is_returned_if_asked_for)

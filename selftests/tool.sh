@@ -187,21 +187,27 @@ page_out_half()
 	pageout "$1" "$start" "$(printf '0x%x' $(((start + size / 2) & ~0xfff)))"
 }
 
-# One page of each kind; see vm/pages.c. Its libraries and their loader are copies: whether a page
-# of a library is mapped by others too changes with every command that is run.
-start_kinds()
+# start_pages [PREFIX...]: one page of each kind; see vm/pages.c. Its libraries and their loader are
+# copies: whether a page of a library is mapped by others too changes with every command that is run.
+start_pages()
 {
-	local own=$scratch/libraries loader library
+	local own loader library
 
-	mkdir "$own"
+	own=$(mktemp -d "$scratch/libraries.XXXXXX")
+	chmod 755 "$own"
 	loader=$(ldd build/selftests/pages | awk '$1 ~ /ld-linux/ { print $1 }')
 	cp "$loader" "$own/pages"
 	for library in $(ldd build/selftests/pages | awk '$2 == "=>" { print $3 }'); do
 		cp "$library" "$own"
 	done
-	start "$own/pages" --library-path "$own" build/selftests/pages
+	start "$@" "$own/pages" --library-path "$own" "$scratch/bin/pages"
 	kinds=$pid
 	kind_lines=("${lines[@]}")
+}
+
+start_kinds()
+{
+	start_pages
 	list_mappings "$kinds" >"$scratch/kinds.mappings"
 	list_pages "$kinds" >"$scratch/kinds.pages"
 }
@@ -1310,9 +1316,7 @@ open_to_all()
 	at_end+=(close_to_all)
 	modprobe -r vminspect
 	modprobe vminspect mode=0666
-	start "${user[@]}" pages
-	kinds=$pid
-	kind_lines=("${lines[@]}")
+	start_pages "${user[@]}"
 }
 
 # shellcheck disable=SC2317	# called when the script ends
