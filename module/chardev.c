@@ -15,6 +15,7 @@
 
 #include "chardev.h"
 #include "scan.h"
+#include "swap.h"
 #include "target.h"
 
 /* What an older or newer user space may hand over: see chardev_ioctl(). */
@@ -26,6 +27,7 @@ static_assert(sizeof(struct vminspect_entry) == 24);
 static_assert(sizeof(struct vminspect_translate) == 48);
 static_assert(sizeof(struct vminspect_walk_level) == 24);
 static_assert(sizeof(struct vminspect_walk) == 184);
+static_assert(sizeof(struct vminspect_swap) == 80);
 
 /* Addresses translated under one hold of the lock: a walk of all levels for each. */
 #define TRANSLATE_BATCH		64U
@@ -53,7 +55,8 @@ void vmi_chardev_info(struct vminspect_info *info)
 	*info = (struct vminspect_info){
 		.abi = VMINSPECT_ABI,
 		.features = VMINSPECT_FEATURE_SCAN | VMINSPECT_FEATURE_TRANSLATE |
-			    VMINSPECT_FEATURE_WALK | READ_ONCE(offered_features),
+			    VMINSPECT_FEATURE_WALK | READ_ONCE(offered_features) |
+			    vmi_swap_features(),
 		.va_end = TASK_SIZE_MAX,
 		.page_size = PAGE_SIZE,
 		.levels = pgtable_l5_enabled() ? 5 : 4,
@@ -290,6 +293,39 @@ static int chardev_walk(struct file *file, void *arg)
 	return vmi_scan_walk(target, walk);
 }
 
+static int swap_copy_path(const struct vminspect_swap *area, const char *path)
+{
+	size_t size = strlen(path) + 1;
+
+	if (size > area->path_size)
+		return -ENAMETOOLONG;
+	return copy_to_user(u64_to_user_ptr(area->path), path, size) ? -EFAULT : 0;
+}
+
+static int chardev_swap(struct file *file, void *arg)
+{
+	struct vminspect_swap *area = arg;
+	char *path;
+	int ret;
+
+	if (area->flags & ~VMINSPECT_SWAP_SLOTS)
+		return -EINVAL;
+	*area = (struct vminspect_swap){
+		.size = area->size, .flags = area->flags, .path = area->path,
+		.path_size = area->path_size, .type = area->type,
+	};
+	path = kmalloc(PATH_MAX, GFP_KERNEL_ACCOUNT);
+	if (!path)
+		return -ENOMEM;
+	ret = vmi_swap_area(area, path);
+	if (!ret && area->flags & VMINSPECT_SWAP_SLOTS)
+		ret = vmi_swap_count_slots(area);
+	if (!ret && area->path)
+		ret = swap_copy_path(area, path);
+	kfree(path);
+	return ret;
+}
+
 /*
  * @first_size is the size that a structure had in its first version, a number
  * that never changes: a shorter one has never been. @size is today's.
@@ -308,6 +344,7 @@ static const struct command commands[] = {
 	{ VMINSPECT_IOC_TRANSLATE, 48, sizeof(struct vminspect_translate),
 	  chardev_translate },
 	{ VMINSPECT_IOC_WALK, 184, sizeof(struct vminspect_walk), chardev_walk },
+	{ VMINSPECT_IOC_SWAP, 80, sizeof(struct vminspect_swap), chardev_swap },
 };
 
 static const struct command *chardev_command(unsigned int cmd)
@@ -341,6 +378,7 @@ static long chardev_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 		struct vminspect_scan scan;
 		struct vminspect_translate translate;
 		struct vminspect_walk walk;
+		struct vminspect_swap swap;
 	} argument;
 	u32 size;
 	int ret;

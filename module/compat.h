@@ -10,12 +10,15 @@
  * page_mapcount()         6.11        gone; the sum that it made is made here
  * large slots of shmem    6.12        xas_get_order() exported; older: order 0
  * VM_UFFD_RWP             7.0         older: no such mapping
+ * swap_map                7.0         gone: what slots are used for is not told
+ * inuse_pages             6.14        an atomic with a bit above the number
  */
 #ifndef VMI_COMPAT_H
 #define VMI_COMPAT_H
 
 #include <linux/mm.h>
 #include <linux/pgtable.h>
+#include <linux/swap.h>
 #include <linux/version.h>
 #include <linux/xarray.h>
 
@@ -87,6 +90,39 @@ static inline bool vmi_compat_vma_uffd_rwp(unsigned long vm_flags)
 	return vm_flags & VM_UFFD_RWP;
 #else
 	return false;
+#endif
+}
+
+/*
+ * 7.0: no map of slots any more. SWAP_HAS_CACHE went with it: it stands for "this
+ * kernel does not say so".
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define VMI_COMPAT_SWAP_MAP	0
+#define SWAP_HAS_CACHE		0
+
+static inline u8 vmi_compat_swap_slot(const struct swap_info_struct *area,
+				      unsigned long offset)
+{
+	return 0;
+}
+#else
+#define VMI_COMPAT_SWAP_MAP	1
+
+static inline u8 vmi_compat_swap_slot(const struct swap_info_struct *area,
+				      unsigned long offset)
+{
+	return READ_ONCE(area->swap_map[offset]);
+}
+#endif
+
+/* 6.14: an atomic, with bit 30 for something else. Before it is a number. */
+static inline unsigned long vmi_compat_swap_used(const struct swap_info_struct *area)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
+	return atomic_long_read(&area->inuse_pages) & ~BIT(30);
+#else
+	return READ_ONCE(area->inuse_pages);
 #endif
 }
 

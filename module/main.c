@@ -6,6 +6,7 @@
 
 #include "chardev.h"
 #include "debugfs.h"
+#include "swap.h"
 #include "target.h"
 
 static uint mode = 0600;
@@ -26,6 +27,7 @@ static int __init vmi_init(void)
 		       ret);
 		return ret;
 	}
+	vmi_swap_init();
 	ret = vmi_chardev_init(mode);
 	if (ret)
 		return ret;

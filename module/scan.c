@@ -15,6 +15,7 @@
 #include <linux/slab.h>
 
 #include "scan.h"
+#include "swap.h"
 
 #define RETURN_MASK	(VMINSPECT_PAGE_FLAGS | VMINSPECT_RETURN_FRAME |	\
 			 VMINSPECT_RETURN_NODE)
@@ -251,7 +252,7 @@ void vmi_scan_exit(struct vmi_scan *scan)
 
 /*
  * What is done in one batch, under the target's lock. Returns false if it got nowhere
- * because of walk->busy.
+ * because of walk->busy or walk->strange.
  */
 typedef bool (*batch_fn)(struct vmi_walk *walk);
 
@@ -312,9 +313,15 @@ out_put_file:
 static int batch_run(struct vmi_target *target, struct vmi_walk *walk, batch_fn batch,
 		     bool stop)
 {
-	int ret = batch_try(target, walk, batch);
+	int ret;
 
+	walk->learnt = false;
+	ret = batch_try(target, walk, batch);
 	while (!ret) {
+		if (walk->strange) {
+			vmi_swap_learn();
+			walk->learnt = true;
+		}
 		if (fatal_signal_pending(current) || (stop && signal_pending(current)))
 			ret = -EINTR;
 		else if (walk->busy)
@@ -327,12 +334,18 @@ static int batch_run(struct vmi_target *target, struct vmi_walk *walk, batch_fn 
 	return min(ret, 0);
 }
 
+/* Did the walk end early because something has to be done first, with no lock held? */
+static bool batch_stopped(const struct vmi_walk *walk)
+{
+	return walk->busy || walk->strange;
+}
+
 static bool scan_batch(struct vmi_walk *walk)
 {
 	unsigned long before = walk->next;
 
 	vmi_walk_range(walk);
-	return walk->next != before || !walk->busy;
+	return walk->next != before || !batch_stopped(walk);
 }
 
 /**
@@ -394,7 +407,7 @@ static bool lookup_batch(struct vmi_walk *walk)
 		walk->end = walk->next + PAGE_SIZE;
 		lookup->entry = &lookup->entries[lookup->nr_done];
 		vmi_walk_range(walk);
-		if (walk->busy)
+		if (batch_stopped(walk))
 			return lookup->nr_done;
 		lookup->nr_done++;
 	} while (lookup->nr_done < lookup->nr && !mmap_lock_is_contended(walk->mm));

@@ -39,6 +39,7 @@
 #include <linux/xarray.h>
 
 #include "compat.h"
+#include "swap.h"
 #include "walk.h"
 
 enum { LEVEL_PTE = 1, LEVEL_PMD, LEVEL_PUD, LEVEL_P4D, LEVEL_PGD };
@@ -73,19 +74,48 @@ static bool walk_take_none(struct vmi_walk *walk, unsigned long va)
 	return walk_take(walk, &run);
 }
 
-/* One slot of shared memory, or 2^order, found at @index of the page cache. */
-static bool walk_take_slot(struct vmi_walk *walk, swp_entry_t slot,
-			   unsigned long va, unsigned long end)
+/* Returns false, and the batch ends, if the area has to be learnt of first. */
+static bool walk_add_cached(struct vmi_walk *walk, struct vmi_entry *entry)
+{
+	switch (vmi_swap_look(entry->swap_type, entry->frame)) {
+	case VMI_SWAP_SLOT_CACHED:
+		entry->flags |= VMINSPECT_PAGE_SWAPCACHE;
+		return true;
+	case VMI_SWAP_SLOT_STRANGE:
+		walk->strange = !walk->learnt;
+		return walk->learnt;
+	default:
+		return true;
+	}
+}
+
+/* A run of slots of shared memory, found in the page cache. */
+static bool walk_take_slots(struct vmi_walk *walk, swp_entry_t slot,
+			    unsigned long va, unsigned long end)
 {
 	struct vmi_run run = { .va = va, .end = end };
 
-	if (!walk_take_none(walk, va))
-		return false;
 	vmi_entry_decode(pte_val(swp_entry_to_pte(slot)), PAGE_SHIFT,
 			 walk->vma->vm_flags, &run.entry);
 	run.entry.raw = 0;
 	run.entry.flags |= VMINSPECT_PAGE_SHMEM;
+	if (walk->pages && !walk_add_cached(walk, &run.entry))
+		return false;
 	return walk_take(walk, &run);
+}
+
+/* One entry of the page cache: one slot, or 2^order. Each may be cached by itself. */
+static bool walk_take_slot(struct vmi_walk *walk, swp_entry_t slot,
+			   unsigned long va, unsigned long end)
+{
+	unsigned long step = walk->pages ? PAGE_SIZE : end - va;
+
+	if (!walk_take_none(walk, va))
+		return false;
+	for (; va < end; va += step, slot.val += step >> PAGE_SHIFT)
+		if (!walk_take_slots(walk, slot, va, va + step))
+			return false;
+	return true;
 }
 
 /* linear_page_index() drags in hugetlb's, which is not exported. */
@@ -216,19 +246,22 @@ static bool walk_leaf(struct vmi_walk *walk, unsigned long va, unsigned long end
 /*
  * Only for entries read under the lock of their table. Special ones have no
  * page to look at (vm_normal_page() in mm/memory.c), nor have frames that the
- * kernel keeps no online struct page for.
+ * kernel keeps no online struct page for. Returns as walk_add_cached().
  */
-static void walk_add_page(struct vmi_walk *walk, struct vmi_entry *entry)
+static bool walk_add_page(struct vmi_walk *walk, struct vmi_entry *entry)
 {
 	struct page *page;
 
 	walk->budget -= VMI_WALK_PAGE_COST;
+	if (entry->state == VMINSPECT_STATE_SWAPPED)
+		return walk_add_cached(walk, entry);
 	if (entry->state != VMINSPECT_STATE_PRESENT ||
 	    (entry->flags & (VMINSPECT_PAGE_SPECIAL | VMINSPECT_PAGE_ZERO)))
-		return;
+		return true;
 	page = pfn_to_online_page(entry->frame);
 	if (page)
 		vmi_entry_add_page(entry, page);
+	return true;
 }
 
 /*
@@ -433,8 +466,8 @@ static bool walk_pte_table(struct vmi_walk *walk, pmd_t pmd, unsigned long va,
 
 		vmi_entry_decode(raw, PAGE_SHIFT, walk->vma->vm_flags, &entry);
 		nr = walk_pte_run(walk, ptep, (end - va) >> PAGE_SHIFT, &entry);
-		if (walk->pages)
-			walk_add_page(walk, &entry);
+		if (walk->pages && !walk_add_page(walk, &entry))
+			return false;
 		if (!walk_leaf(walk, va, va + (nr << PAGE_SHIFT), &entry))
 			return false;
 		/* All of the table is paid for; what had to be reported costs more. */
@@ -687,7 +720,7 @@ static bool walk_gap(struct vmi_walk *walk, unsigned long va)
  *
  * On return walk->next is where the next batch has to begin: walk->end when
  * done. It is further than before unless @take refused the first run, or
- * walk->busy is set.
+ * walk->busy or walk->strange is set.
  *
  * Context: the mmap lock is held for reading. Does not sleep.
  */
@@ -699,6 +732,7 @@ void vmi_walk_range(struct vmi_walk *walk)
 	mmap_assert_locked(walk->mm);
 	walk->budget = VMI_WALK_BUDGET;
 	walk->busy = NULL;
+	walk->strange = false;
 	for_each_vma_range(vmas, vma, walk->end) {
 		if (!walk_gap(walk, min(vma->vm_start, walk->end)))
 			return;

@@ -53,9 +53,10 @@ struct vmi_trail {
  * @mm: the address space
  * @next: first address that was not taken yet; a multiple of PAGE_SIZE
  * @end: where the range ends; likewise, at most TASK_SIZE_MAX
- * @pages: also look at the page behind each present entry
+ * @pages: also look at the page behind each entry
  * @frames: runs are told apart by their frames. If not, nothing the walk does may
  *	depend on them, not even how long it takes
+ * @learnt: a swap area that is strange is so for good: not to be stopped for
  * @trail: if not NULL, where to leave the entries of the last address walked
  * @take: consumes a run and returns up to where it did: run->end, or less to end
  *	the batch there. Called with a spin lock held: must not sleep.
@@ -63,6 +64,8 @@ struct vmi_trail {
  * @busy: out: NULL, or the batch ended because the tables of this hugetlb file are
  *	being changed: nothing was taken, or less than there was room for. To be
  *	let go of with fput().
+ * @strange: out: the batch ended because it met a swap area that vmi_swap_learn() has
+ *	to meet first; likewise
  * @budget: entries that may still be read in this batch
  * @vma: the mapping being walked
  * @vma_end: where its part of the range ends
@@ -73,11 +76,13 @@ struct vmi_walk {
 	unsigned long end;
 	bool pages;
 	bool frames;
+	bool learnt;
 	struct vmi_trail *trail;
 	unsigned long (*take)(struct vmi_walk *walk, struct vmi_run *run);
 
 	struct file *locked;
 	struct file *busy;
+	bool strange;
 	long budget;
 	struct vm_area_struct *vma;
 	unsigned long vma_end;

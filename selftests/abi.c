@@ -34,6 +34,7 @@ union argument {
 	struct vminspect_scan scan;
 	struct vminspect_translate translate;
 	struct vminspect_walk walk;
+	struct vminspect_swap swap;
 	char bytes[256];
 };
 
@@ -57,6 +58,7 @@ FIXTURE(command)
 	struct vminspect_extent extents[4];
 	struct vminspect_entry entry;
 	uint64_t address;
+	char path[4096];
 };
 
 FIXTURE_VARIANT(command)
@@ -95,6 +97,12 @@ FIXTURE_VARIANT_ADD(command, walk)
 	.size = sizeof(struct vminspect_walk),
 };
 
+FIXTURE_VARIANT_ADD(command, swap)
+{
+	.cmd = VMINSPECT_IOC_SWAP,
+	.size = sizeof(struct vminspect_swap),
+};
+
 static void command_fill(struct _test_data_command *self, unsigned int cmd)
 {
 	uintptr_t page = (uintptr_t)self->pages;
@@ -121,6 +129,10 @@ static void command_fill(struct _test_data_command *self, unsigned int cmd)
 		break;
 	case VMINSPECT_IOC_WALK:
 		argument->walk.va = page;
+		break;
+	case VMINSPECT_IOC_SWAP:
+		argument->swap.path = (uintptr_t)self->path;
+		argument->swap.path_size = sizeof(self->path);
 		break;
 	}
 }
@@ -290,6 +302,8 @@ static uint32_t *argument_flags(union argument *argument, unsigned int cmd)
 		return &argument->translate.flags;
 	case VMINSPECT_IOC_WALK:
 		return &argument->walk.flags;
+	case VMINSPECT_IOC_SWAP:
+		return &argument->swap.flags;
 	default:
 		return NULL;
 	}
@@ -297,7 +311,8 @@ static uint32_t *argument_flags(union argument *argument, unsigned int cmd)
 
 TEST_F(command, refuses_every_unknown_flag)
 {
-	uint32_t known = variant->cmd == VMINSPECT_IOC_SCAN ? VMINSPECT_SCAN_PAGES : 0;
+	uint32_t known = variant->cmd == VMINSPECT_IOC_SCAN ? VMINSPECT_SCAN_PAGES :
+			 variant->cmd == VMINSPECT_IOC_SWAP ? VMINSPECT_SWAP_SLOTS : 0;
 	union argument argument, before;
 	uint32_t bit, *flags = argument_flags(&argument, variant->cmd);
 
@@ -319,7 +334,8 @@ TEST_F(command, refuses_every_unknown_flag)
 TEST_F(command, needs_a_bind_unless_it_asks_for_none)
 {
 	bool needless = variant->cmd == VMINSPECT_IOC_INFO ||
-			variant->cmd == VMINSPECT_IOC_BIND;
+			variant->cmd == VMINSPECT_IOC_BIND ||
+			variant->cmd == VMINSPECT_IOC_SWAP;
 	int unbound = device_open();
 	union argument before = self->argument;
 
@@ -395,7 +411,7 @@ TEST(unknown_commands_are_no_commands)
 
 	ASSERT_GE(device, 0);
 	*(uint32_t *)argument = sizeof(argument);
-	for (nr = _IOC_NR(VMINSPECT_IOC_WALK) + 1; nr < 256; nr++) {
+	for (nr = _IOC_NR(VMINSPECT_IOC_SWAP) + 1; nr < 256; nr++) {
 		EXPECT_EQ(-ENOTTY, call(device, _IO(VMINSPECT_IOC_TYPE, nr), argument));
 		EXPECT_EQ(-ENOTTY, call(device, _IO(VMINSPECT_IOC_TYPE, nr), NULL));
 	}
@@ -410,7 +426,7 @@ TEST(commands_of_other_types_are_no_commands)
 
 	ASSERT_GE(device, 0);
 	for (type = 'Y'; type < 256; type++)
-		for (nr = 0; nr <= _IOC_NR(VMINSPECT_IOC_WALK); nr++) {
+		for (nr = 0; nr <= _IOC_NR(VMINSPECT_IOC_SWAP); nr++) {
 			if (type == VMINSPECT_IOC_TYPE)
 				continue;
 			EXPECT_EQ(-ENOTTY, call(device, _IO(type, nr), &info)) {
@@ -539,15 +555,16 @@ TEST_F(info, names_the_features_of_this_kernel)
 	if (!access("/sys/kernel/debug/vminspect/maps", F_OK))
 		features |= VMINSPECT_FEATURE_DEBUGFS;
 	if (!access("/proc/swaps", F_OK))
-		features |= VMINSPECT_FEATURE_SHMEM_SWAP;
+		features |= VMINSPECT_FEATURE_SHMEM_SWAP | VMINSPECT_FEATURE_SWAP;
 	if (!access("/sys/kernel/mm/transparent_hugepage", F_OK))
 		features |= VMINSPECT_FEATURE_THP;
 	if (kernel_keeps_soft_dirty())
 		features |= VMINSPECT_FEATURE_SOFT_DIRTY;
 	if (kernel_write_protects())
 		features |= VMINSPECT_FEATURE_UFFD_WP;
-	/* Only the kernel's configuration tells; no file does. */
-	features |= self->info.features & VMINSPECT_FEATURE_DEVICE_PRIVATE;
+	/* Only the kernel's configuration and version tell; no file does. */
+	features |= self->info.features &
+		    (VMINSPECT_FEATURE_DEVICE_PRIVATE | VMINSPECT_FEATURE_SWAP_MAP);
 	EXPECT_EQ(features, self->info.features);
 }
 
@@ -1281,6 +1298,8 @@ TEST_F_TIMEOUT(command, leaves_nothing_behind, 120)
 			argument.scan.extents = 0;
 		if (variant->cmd == VMINSPECT_IOC_TRANSLATE)
 			argument.translate.entries = 0;
+		if (variant->cmd == VMINSPECT_IOC_SWAP)
+			argument.swap.path_size = 1;
 		if (variant->cmd != VMINSPECT_IOC_INFO && variant->cmd != VMINSPECT_IOC_WALK)
 			ASSERT_GT(0, call(device, variant->cmd, &argument));
 		if (binds)

@@ -51,7 +51,7 @@ refuses_unknown_options()
 {
 	local command
 
-	for command in maps walk translate ps info; do
+	for command in maps walk translate ps swap info; do
 		refuses 2 '-x' vminspect "$command" -x
 		refuses 2 '--bogus' vminspect "$command" --bogus
 		refuses 2 '--json=yes' vminspect "$command" --json=yes
@@ -75,6 +75,7 @@ refuses_missing_arguments()
 {
 	refuses 2 PID vminspect maps
 	refuses 2 PID vminspect maps self 1
+	refuses 2 PID vminspect swap self 1
 	refuses 2 PID vminspect walk
 	refuses 2 address vminspect walk self
 	refuses 2 PID vminspect walk self 0x1000 0x2000

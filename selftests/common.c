@@ -559,6 +559,9 @@ const char *look_text(struct looker *look, const void *va)
 		if (!differs)
 			break;
 	}
+	/* Whether the page is still in memory depends on who needed some meanwhile. */
+	if (look->entry.state == VMINSPECT_STATE_SWAPPED)
+		look->entry.flags &= ~VMINSPECT_PAGE_SWAPCACHE;
 	entry_text(&look->entry, look->text, sizeof(look->text));
 	if (differs) {
 		len = strlen(look->text);

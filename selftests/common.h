@@ -112,7 +112,8 @@ int monitor_command(const char *command, char *reply, size_t size);
 /*
  * One page looked at in every way: TRANSLATE, SCAN with and without what the page
  * itself tells, WALK. look_text() is entry_text() of what they agree on, and pagemap
- * and kpageflags with them; if they don't, it says who says what.
+ * and kpageflags with them; if they don't, it says who says what. Of swapped pages it does
+ * not say swapcache.
  */
 struct looker {
 	int device;

@@ -980,6 +980,88 @@ ps_knows_the_machine()
 promise 'ps ends with what /proc/meminfo says of the machine' ps_knows_the_machine
 
 #
+# swap
+#
+
+swap_lists_the_areas()
+{
+	works vminspect swap -r -n -b -o PATH,KIND,SIZE,USED,PRIORITY
+	awk 'NR > 1 { print $1, $2, $3 * 1024, $4 * 1024, $5 }' /proc/swaps >"$scratch/wanted"
+	same 'the areas' "$scratch/wanted" "$out"
+	works vminspect swap -J
+	judge 'swap -J' "$out" "$forms"' document({areas: [{type: "count", path: "string",
+			kind: "string", size: "count", used: "count", priority: "number",
+			zswap: "boolean", "cached?": "count", "free_runs?": "count",
+			"longest_free?": "count"}]}; "swap"),
+		(.areas[] | select(.longest_free > .size - .used or .cached > .used) | tojson)'
+}
+promise 'swap lists the areas of /proc/swaps' swap_lists_the_areas
+
+# smaps counts shared memory that is out, VmSwap does not.
+compare_swapped()
+{
+	local pages shmem
+
+	works vminspect swap -J "$1"
+	judge 'swap -J PID' "$out" "$forms"'
+		def sums: {pages: "count", bytes: "count", extents: "count", mean_run: "number|null",
+			shmem: "count", "cached?": "count"};
+		document(process + {mappings: [{start: "address", end: "address", name: "string",
+			device: "string"} + sums], total: sums}; "swap PID"),
+		(select((.mappings | map(.pages) | add) != .total.pages or
+			(.mappings | map(.extents) | add) != .total.extents or
+			any(.mappings[]; .bytes != .pages * 4096 or .extents > .pages or
+				.cached > .pages)) | tojson)'
+	pages=$(jq .total.pages "$out")
+	shmem=$(jq .total.shmem "$out")
+	equal "Swap of smaps of $1" "$(awk '/^Swap:/ { kb += $2 } END { print kb / 4 }' \
+		"/proc/$1/smaps")" "$pages"
+	kilobytes "/proc/$1/status" VmSwap
+	equal "VmSwap of $1" $((bytes / 4096)) $((pages - shmem))
+}
+
+swap_of_a_process_agrees_with_smaps()
+{
+	compare_swapped "$kinds"
+	compare_swapped "$redis"
+	jq -e '.total.pages > 100' "$out" >/dev/null || broken 'redis has nothing swapped'
+	works vminspect swap "$kinds"
+	grep -q "^ .* 36 .* total$" "$out" || broken "the total: $(tail -n 1 "$out")"
+}
+promise 'swap PID adds up to what smaps and VmSwap say' swap_of_a_process_agrees_with_smaps
+
+# In extents, translations and walks, by the path of /proc/swaps.
+names_the_device()
+{
+	local device
+
+	read -r device _ < <(sed 1d /proc/swaps)
+	kind 'written, then swapped out'
+	works vminspect maps -J -e --only swapped "$kinds"
+	judge 'maps' "$out" ".extents[] | select(.swap.device != \"$device\") | tojson"
+	works vminspect translate -J "$kinds" "$va"
+	judge 'translate' "$out" ".translations[] | select(.swap.device != \"$device\") | tojson"
+	works vminspect walk -J "$kinds" "$va"
+	judge 'walk' "$out" "select(.swap.device != \"$device\") | tojson"
+	works vminspect translate -r -n -o DEVICE "$kinds" "$va"
+	equal 'the column' "$device" "$(<"$out")"
+	works vminspect walk "$kinds" "$va"
+	grep -q "swapped out to $device (number 0), offset [0-9]" "$out" ||
+		broken "the picture: $(tail -n 2 "$out")"
+}
+promise 'swapped pages name their device' names_the_device
+
+says_that_there_is_no_swap()
+{
+	swapoff -a
+	run vminspect swap
+	equal 'status' 0 "$status"
+	[[ $(<"$err") == *'has no swap area'* ]] || broken "said: $(<"$err")"
+	works vminspect swap -J
+	judge 'swap -J' "$out" 'select(.areas != []) | tojson'
+}
+
+#
 # Forms
 #
 
@@ -1001,6 +1083,8 @@ def is($name):
 		type == "string" and test("^0x(0|[1-9a-f][0-9a-f]*)$")
 	elif $name == "swap" then
 		type == "object" and (.type | is("count")) and (.offset | is("count")) and
+			(.device | type == "string" or . == null) and
+			(.backing // "device" | IN("device", "cache")) and
 			keys - ["type", "offset", "device", "backing"] == []
 	elif $name == "flags" then
 		type == "array" and . - flags == []
@@ -1139,7 +1223,8 @@ print_raw_fields()
 	works vminspect walk -r -n -b "$kinds" "$huge"
 	cat "$out"
 	kind 'written, then swapped out'
-	works vminspect translate -r -n -b "$kinds" "$huge" "$va" '[stack]' 0x1000
+	works vminspect translate -r -n -b -o VA,STATE,PAGE,PA,PFN,SWAP,FLAGS \
+		"$kinds" "$huge" "$va" '[stack]' 0x1000
 	cat "$out"
 }
 
@@ -1266,7 +1351,7 @@ every_column_can_be_chosen()
 	choose_columns $(sed -n "$column" "$out") -- vminspect info
 
 	works vminspect translate -r -o +node "$kinds" 0x1000
-	equal 'headings of -o +node' 'VA STATE PAGE PA PFN SWAP FLAGS NODE' "$(head -n 1 "$out")"
+	equal 'headings of -o +node' 'VA STATE PAGE PA PFN SWAP DEVICE FLAGS NODE' "$(head -n 1 "$out")"
 	works vminspect translate -r -n -o node "$kinds" '[heap]'
 	equal 'the node, of which there is one' 0 "$(<"$out")"
 	works vminspect translate -r -n -o state "$kinds" 0x1000
@@ -1284,7 +1369,7 @@ explains_itself()
 
 	works vminspect --help
 	cp "$out" "$scratch/help"
-	for command in maps walk translate ps info; do
+	for command in maps walk translate ps swap info; do
 		grep -q "^ $command " "$scratch/help" || broken "--help does not list $command"
 		works vminspect "$command" --help
 		[[ $(<"$out") == "Usage: vminspect $command "* ]] || broken "$command --help"
@@ -1606,4 +1691,6 @@ prepare_machine
 start_kinds
 start_dense
 start_redis
+promise 'a machine without swap says so, and nothing has failed' says_that_there_is_no_swap
+
 keep_promises

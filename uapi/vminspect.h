@@ -13,8 +13,8 @@
  *
  * A descriptor of ``/dev/vminspect`` inspects one address space. It is bound
  * to it by VMINSPECT_IOC_BIND with a descriptor of ``/proc/PID/pagemap``: the
- * access check is the one the kernel made when that file was opened. INFO works
- * without a bind. A descriptor may be used by several threads and passed on.
+ * access check is the one the kernel made when that file was opened. INFO and SWAP
+ * work without a bind. A descriptor may be used by several threads and passed on.
  *
  * The argument of every command is a pointer to a structure whose first member
  * is its ``size``, to be set by the caller to the size it was compiled with.
@@ -35,7 +35,7 @@
  * E2BIG    size larger than the module's, and the rest is not zero; or size
  *          above 4096
  * ENOTTY   unknown command
- * ENXIO    the descriptor is not bound yet (all but INFO and BIND)
+ * ENXIO    the descriptor is not bound yet (all but INFO, BIND and SWAP)
  * ESRCH    nobody runs in the bound address space any more: its last task has
  *          exited or executed another program
  * EINTR    a fatal signal came before anything was done
@@ -57,6 +57,7 @@
 #define VMINSPECT_IOC_SCAN	_IO(VMINSPECT_IOC_TYPE, 0x02)
 #define VMINSPECT_IOC_TRANSLATE	_IO(VMINSPECT_IOC_TYPE, 0x03)
 #define VMINSPECT_IOC_WALK	_IO(VMINSPECT_IOC_TYPE, 0x04)
+#define VMINSPECT_IOC_SWAP	_IO(VMINSPECT_IOC_TYPE, 0x05)
 
 /**
  * DOC: States of a page
@@ -120,7 +121,7 @@
  * GUARD          with state MARKER: an access gets SIGSEGV
  * ============== ============================================================
  *
- * What only the page behind a present entry can tell, at extra cost, and only if
+ * What only the page behind an entry can tell, at extra cost, and only if
  * the return mask asks for it (VMINSPECT_PAGE_FROM_PAGE):
  *
  * ============== ============================================================
@@ -130,7 +131,9 @@
  * MAPPED_ONCE    mapped once, here: like bit 56 of pagemap, but not on a page of
  *                hugetlbfs whose page table several processes share
  * KSM            merged by KSM
- * SWAPCACHE      has a slot in a swap area besides
+ * SWAPCACHE      has a slot in a swap area besides. With state SWAPPED: its page is
+ *                still, or already, in memory; to bring it back takes no reading.
+ *                Told of swapped pages only with VMINSPECT_FEATURE_SWAP_MAP
  * EXCLUSIVE      as above
  * ============== ============================================================
  */
@@ -210,6 +213,9 @@
  * UFFD_WP        the kernel keeps userfaultfd write-protect bits
  * THP            the kernel has transparent huge pages
  * DEVICE_PRIVATE the kernel knows entries of memory in a device
+ * SWAP           VMINSPECT_IOC_SWAP: the kernel has swap areas
+ * SWAP_MAP       what each slot of an area is used for can be seen: PAGE_SWAPCACHE of
+ *                swapped pages, VMINSPECT_SWAP_SLOTS
  * ============== ============================================================
  */
 #define VMINSPECT_FEATURE_SCAN			(1ULL << 0)
@@ -221,6 +227,8 @@
 #define VMINSPECT_FEATURE_UFFD_WP		(1ULL << 6)
 #define VMINSPECT_FEATURE_THP			(1ULL << 7)
 #define VMINSPECT_FEATURE_DEVICE_PRIVATE	(1ULL << 8)
+#define VMINSPECT_FEATURE_SWAP			(1ULL << 9)
+#define VMINSPECT_FEATURE_SWAP_MAP		(1ULL << 10)
 
 /**
  * struct vminspect_info - VMINSPECT_IOC_INFO: what module and machine can do
@@ -482,6 +490,77 @@ struct vminspect_walk {
 	__u32 hidden;
 	struct vminspect_entry entry;
 	struct vminspect_walk_level levels[VMINSPECT_MAX_LEVELS];
+};
+
+/**
+ * DOC: Swap areas
+ *
+ * A swapped page is told by the number of its area and the offset there. Numbers
+ * are given by the kernel when an area is added, the lowest that is free: after
+ * others were removed they have holes, and neither their order nor that of
+ * ``/proc/swaps`` is one of time. Whoever may open the device may ask, as everybody
+ * may read ``/proc/swaps``.
+ */
+
+/* Kinds of swap areas */
+#define VMINSPECT_SWAP_PARTITION	0	/* a block device */
+#define VMINSPECT_SWAP_FILE		1
+#define VMINSPECT_SWAP_ZRAM		2	/* a block device of zram */
+
+/** VMINSPECT_SWAP_SLOTS - count the slots of the area: takes time with its size */
+#define VMINSPECT_SWAP_SLOTS		(1U << 0)
+
+/**
+ * struct vminspect_swap - VMINSPECT_IOC_SWAP: a swap area
+ * @size: in: sizeof(struct vminspect_swap)
+ * @flags: in: VMINSPECT_SWAP_SLOTS or 0
+ * @path: in: address of a buffer for the path, or 0 if it is not wanted. The path is
+ *	that of ``/proc/swaps``, without its escapes, and ends in a zero byte
+ * @path_size: in: size of that buffer in bytes
+ * @type: in: least number that the area may have; out: the number of the first
+ *	one from there on
+ * @kind: out: VMINSPECT_SWAP_PARTITION, _FILE or _ZRAM
+ * @reserved: out: zero
+ * @pages: out: how many pages it holds
+ * @used: out: how many of them are in use; it may change at any time
+ * @priority: out: areas of higher priority are filled first
+ * @reserved2: out: zero
+ * @slots_free: out: with VMINSPECT_SWAP_SLOTS: slots that can be used and are not
+ * @free_runs: out: likewise: runs of free slots that follow one another
+ * @longest_free: out: likewise: slots of the longest one
+ * @slots_cached: out: likewise: slots of pages that are swapped out and in memory as
+ *	well, in the swap cache
+ *
+ * The counts of slots are no snapshot: pages come and go while they are counted.
+ * Meanwhile the area can't be removed: swapoff waits for as long as it takes,
+ * which is 1 byte read for each page of the area.
+ *
+ * Return: 0, or besides the common errors
+ *
+ * ============ ==============================================================
+ * ENOENT       there is no area with that number or a higher one
+ * ENAMETOOLONG the path and its zero byte are longer than @path_size
+ * EOPNOTSUPP   VMINSPECT_SWAP_SLOTS without VMINSPECT_FEATURE_SWAP_MAP, or the
+ *              command without VMINSPECT_FEATURE_SWAP
+ * EINTR        a fatal signal came while slots were counted
+ * ============ ==============================================================
+ */
+struct vminspect_swap {
+	__u32 size;
+	__u32 flags;
+	__u64 path;
+	__u32 path_size;
+	__u16 type;
+	__u8 kind;
+	__u8 reserved;
+	__u64 pages;
+	__u64 used;
+	__s32 priority;
+	__u32 reserved2;
+	__u64 slots_free;
+	__u64 free_runs;
+	__u64 longest_free;
+	__u64 slots_cached;
 };
 
 #endif /* _UAPI_VMINSPECT_H */

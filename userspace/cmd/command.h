@@ -41,6 +41,7 @@ struct command {
 extern const struct command cmd_info;
 extern const struct command cmd_maps;
 extern const struct command cmd_ps;
+extern const struct command cmd_swap;
 extern const struct command cmd_translate;
 extern const struct command cmd_walk;
 

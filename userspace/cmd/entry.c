@@ -2,6 +2,7 @@
 /*
  * What columns show of an entry.
  */
+#include "area.h"
 #include "entry.h"
 
 struct vminspect_entry entry_of_extent(const struct vminspect_extent *extent)
@@ -57,8 +58,26 @@ void entry_pa(struct value *value, const struct vminspect_entry *entry, __u64 va
 void entry_swap(struct value *value, const struct vminspect_entry *entry)
 {
 	value->null = entry->state != VMINSPECT_STATE_SWAPPED;
+	if (value->null)
+		return;
 	value->swap.type = entry->swap_type;
 	value->swap.offset = entry->frame;
+	value->swap.device = area_path(entry->swap_type);
+	value->swap.backing = area_backing(entry->flags);
+}
+
+void entry_device(struct value *value, const struct vminspect_entry *entry)
+{
+	if (entry->state == VMINSPECT_STATE_SWAPPED)
+		value->string = area_path(entry->swap_type);
+	value->null = !value->string;
+}
+
+void entry_backing(struct value *value, const struct vminspect_entry *entry)
+{
+	if (entry->state == VMINSPECT_STATE_SWAPPED)
+		value->string = area_backing(entry->flags);
+	value->null = !value->string;
 }
 
 void entry_raw(struct value *value, const struct vminspect_entry *entry)

@@ -47,6 +47,8 @@ static const struct {
 	  "reading process %s was interrupted: start it again" },
 	{ DOING_TARGET, EIO,
 	  "the module reads no further in process %s: its version may not fit this program" },
+	{ DOING_AREAS, EOPNOTSUPP,
+	  "there are no %s: the kernel was built without CONFIG_SWAP" },
 	{ DOING_TARGET, EINVAL,
 	  "the module refuses a request for process %s: its version may not fit this program" },
 };

@@ -23,6 +23,7 @@ enum doing {
 	DOING_PROCESS,		/* opening /proc/PID; subject: PID */
 	DOING_TARGET,		/* binding to a process or reading it; subject: PID */
 	DOING_FILE,		/* reading a file; subject: its name */
+	DOING_AREAS,		/* reading what swap areas there are; subject: "swap areas" */
 };
 
 /* The sentence for -errno, and @more at its end. Return: EXIT_FAILED. */

@@ -55,6 +55,10 @@ static const char *why_not(__u64 feature)
 		return "the kernel was built without CONFIG_TRANSPARENT_HUGEPAGE";
 	case VMINSPECT_FEATURE_DEVICE_PRIVATE:
 		return "the kernel was built without CONFIG_DEVICE_PRIVATE";
+	case VMINSPECT_FEATURE_SWAP:
+		return "the kernel has no /proc/swaps";
+	case VMINSPECT_FEATURE_SWAP_MAP:
+		return "this kernel keeps what slots are used for to itself";
 	default:
 		return "this version of the module does not have it";
 	}

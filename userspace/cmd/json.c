@@ -94,9 +94,14 @@ json_t *json_flags(__u32 flags)
 	return list;
 }
 
-json_t *json_swap(unsigned int type, __u64 offset)
+json_t *json_swap(unsigned int type, __u64 offset, const char *device, const char *backing)
 {
-	return made(json_pack("{s:i,s:I}", "type", type, "offset", (json_int_t)offset));
+	json_t *swap = made(json_pack("{s:i,s:I}", "type", type, "offset", (json_int_t)offset));
+
+	json_put(swap, "device", device ? json_text(device) : json_null());
+	if (backing)
+		json_put(swap, "backing", json_string(backing));
+	return swap;
 }
 
 void json_put(json_t *object, const char *key, json_t *value)

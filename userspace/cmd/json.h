@@ -16,7 +16,8 @@ json_t *json_text(const char *string);
 json_t *json_address(__u64 address);
 /* The names of VMINSPECT_PAGE_* and VMINSPECT_ENTRY_PRESENT. */
 json_t *json_flags(__u32 flags);
-json_t *json_swap(unsigned int type, __u64 offset);
+/* @device and @backing may be NULL: not known. */
+json_t *json_swap(unsigned int type, __u64 offset, const char *device, const char *backing);
 
 /* json_object_set_new_nocheck(), but it does not fail; keys are our own. */
 void json_put(json_t *object, const char *key, json_t *value);

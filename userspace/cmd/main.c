@@ -21,6 +21,7 @@ static const struct command * const commands[] = {
 	&cmd_walk,
 	&cmd_translate,
 	&cmd_ps,
+	&cmd_swap,
 	&cmd_info,
 };
 

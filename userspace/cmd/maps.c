@@ -47,8 +47,8 @@ static const struct column map_columns[] = {
 };
 
 enum {
-	EXT_START, EXT_END, EXT_SIZE, EXT_PAGE, EXT_STATE, EXT_PFN, EXT_SWAP, EXT_RAW, EXT_NODE,
-	EXT_FLAGS, EXT_MIXED, EXT_MAPPING,
+	EXT_START, EXT_END, EXT_SIZE, EXT_PAGE, EXT_STATE, EXT_PFN, EXT_SWAP, EXT_DEVICE,
+	EXT_BACKING, EXT_RAW, EXT_NODE, EXT_FLAGS, EXT_MIXED, EXT_MAPPING,
 };
 
 static const struct column extent_columns[] = {
@@ -60,7 +60,11 @@ static const struct column extent_columns[] = {
 	[EXT_PFN] = { "PFN", 8, COLUMN_FRAME, IN_BOTH | HIDEABLE,
 		"frame of the page at START; the rest follow" },
 	[EXT_SWAP] = { "SWAP", 8, COLUMN_SWAP, IN_BOTH | HIDEABLE,
-		"swap area and offset in pages; the rest follow" },
+		"number of the swap area and offset in pages; the rest follow" },
+	[EXT_DEVICE] = { "DEVICE", 0, COLUMN_STRING, IN_TABLE | HIDEABLE,
+		"file or device of the swap area" },
+	[EXT_BACKING] = { "BACKING", 0, COLUMN_STRING, 0,
+		"device, or cache: in memory as well" },
 	[EXT_RAW] = { "RAW", 18, COLUMN_ADDRESS, IN_JSON | HIDEABLE | OMITTED,
 		"the entry, if its state is unknown" },
 	[EXT_NODE] = { "NODE", 4, COLUMN_COUNT, 0, "NUMA node; runs are split by it" },
@@ -190,6 +194,12 @@ static void extent_value(struct value *value, int column, const void *record)
 	case EXT_SWAP:
 		entry_swap(value, &entry);
 		break;
+	case EXT_DEVICE:
+		entry_device(value, &entry);
+		break;
+	case EXT_BACKING:
+		entry_backing(value, &entry);
+		break;
 	case EXT_RAW:
 		entry_raw(value, &entry);
 		break;
@@ -264,19 +274,6 @@ static json_t *end_json(const struct pieces *pieces, int error, __u64 resume)
 	return tail;
 }
 
-/* The same in words, after what was printed. Return: the exit status. */
-static int end_messages(const struct target *target, const struct output *out,
-			const struct pieces *pieces, int error, __u64 resume)
-{
-	if (error)
-		return target_fail_at(target, error, resume);
-	target_note_hidden(target, out);
-	if (pieces->changed && !out->json)
-		note("process %s changed its mappings meanwhile: figures may not fit together",
-		     target->name);
-	return EXIT_SUCCESS;
-}
-
 static int print_extents(const struct target *target, const struct output *out,
 			 struct table *table, struct pieces *pieces)
 {
@@ -296,7 +293,7 @@ static int print_extents(const struct target *target, const struct output *out,
 	}
 	resume = vminspect_extents_resume(pieces->extents);
 	table_end(table, end_json(pieces, ret, resume));
-	return end_messages(target, out, pieces, ret, resume);
+	return target_end(target, out, pieces->changed, ret, resume);
 }
 
 static bool same_row(const struct map_row *row, const struct piece *piece)
@@ -380,7 +377,7 @@ static int print_mappings(const struct target *target, const struct output *out,
 	if (out->json)
 		json_put(tail, "total", total_json(table, &total));
 	table_end(table, tail);
-	return end_messages(target, out, pieces, ret, resume);
+	return target_end(target, out, pieces->changed, ret, resume);
 }
 
 static int print(const struct target *target, const struct output *out, struct table *table,

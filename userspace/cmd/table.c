@@ -68,6 +68,9 @@ static const char *value_text(const struct table *table, const struct column *co
 	case COLUMN_COUNT:
 		snprintf(buf, FLAGS_TEXT, "%llu", value->number);
 		return buf;
+	case COLUMN_NUMBER:
+		snprintf(buf, FLAGS_TEXT, "%lld", (long long)value->number);
+		return buf;
 	case COLUMN_RATIO:
 		snprintf(buf, FLAGS_TEXT, "%.2f", value->ratio);
 		return buf;
@@ -95,6 +98,7 @@ static json_t *value_json(const struct column *column, const struct value *value
 	case COLUMN_FRAME:
 	case COLUMN_SIZE:
 	case COLUMN_COUNT:
+	case COLUMN_NUMBER:
 		return json_integer(value->number);
 	case COLUMN_RATIO:
 		return json_real(value->ratio);
@@ -103,7 +107,8 @@ static json_t *value_json(const struct column *column, const struct value *value
 	case COLUMN_FLAGS:
 		return json_flags(value->number);
 	case COLUMN_SWAP:
-		return json_swap(value->swap.type, value->swap.offset);
+		return json_swap(value->swap.type, value->swap.offset, value->swap.device,
+				 value->swap.backing);
 	}
 	return json_null();
 }
@@ -111,7 +116,7 @@ static json_t *value_json(const struct column *column, const struct value *value
 static bool is_number(enum column_type type)
 {
 	return type == COLUMN_FRAME || type == COLUMN_SIZE || type == COLUMN_COUNT ||
-	       type == COLUMN_RATIO;
+	       type == COLUMN_NUMBER || type == COLUMN_RATIO;
 }
 
 static const struct column *table_column(const struct table *table, size_t i)

@@ -28,6 +28,7 @@ enum column_type {
 	COLUMN_FRAME,		/* value.number: hexadecimal, in JSON a number */
 	COLUMN_SIZE,		/* value.number: bytes */
 	COLUMN_COUNT,		/* value.number */
+	COLUMN_NUMBER,		/* value.number, as a signed one */
 	COLUMN_RATIO,		/* value.ratio */
 	COLUMN_BOOLEAN,		/* value.number */
 	COLUMN_FLAGS,		/* value.number: VMINSPECT_PAGE_*, VMINSPECT_ENTRY_PRESENT */
@@ -43,6 +44,8 @@ struct value {
 		struct {
 			unsigned int type;
 			__u64 offset;
+			const char *device;	/* or NULL, likewise */
+			const char *backing;
 		} swap;
 	};
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "area.h"
 #include "command.h"
 #include "error.h"
 #include "json.h"
@@ -32,7 +33,10 @@ int device_open(struct vminspect **device, struct vminspect_info *info)
 	if (ret == -EPROTONOSUPPORT)
 		return fail("the module has ABI %u, this program %d: install one version of both",
 			    info->abi, VMINSPECT_ABI);
-	return ret ? fail_doing(DOING_DEVICE, ret, path, "") : 0;
+	if (ret)
+		return fail_doing(DOING_DEVICE, ret, path, "");
+	areas_use(*device, info);
+	return 0;
 }
 
 int device_bind(struct vminspect *device, const struct process *process)
@@ -136,6 +140,18 @@ void target_note_hidden(const struct target *target, const struct output *out)
 	else
 		note("frames and swap slots are hidden: seeing them takes %s",
 		     target->hidden);
+}
+
+int target_end(const struct target *target, const struct output *out, bool changed, int error,
+	       __u64 resume)
+{
+	if (error)
+		return target_fail_at(target, error, resume);
+	target_note_hidden(target, out);
+	if (changed && !out->json)
+		note("process %s changed its mappings meanwhile: figures may not fit together",
+		     target->name);
+	return EXIT_SUCCESS;
 }
 
 json_t *target_json(const struct target *target)

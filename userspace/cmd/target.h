@@ -34,6 +34,13 @@ int target_fail_at(const struct target *target, int error, __u64 va);
 /* Says what the table leaves empty; JSON says it itself. */
 void target_note_hidden(const struct target *target, const struct output *out);
 
+/*
+ * In words how the reading of it ended, after what was printed. @changed: did its mappings?
+ * Return: the exit status.
+ */
+int target_end(const struct target *target, const struct output *out, bool changed, int error,
+	       __u64 resume);
+
 /* The members that documents on one process begin with. */
 json_t *target_json(const struct target *target);
 

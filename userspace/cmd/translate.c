@@ -19,7 +19,10 @@
 /* Addresses that are asked for with one call. */
 #define BATCH		1024
 
-enum { COL_VA, COL_STATE, COL_PAGE, COL_PA, COL_PFN, COL_SWAP, COL_RAW, COL_NODE, COL_FLAGS };
+enum {
+	COL_VA, COL_STATE, COL_PAGE, COL_PA, COL_PFN, COL_SWAP, COL_DEVICE, COL_BACKING, COL_RAW,
+	COL_NODE, COL_FLAGS,
+};
 
 static const struct column columns[] = {
 	[COL_VA] = { "VA", 14, COLUMN_ADDRESS, IN_BOTH, "the address, as it was asked for" },
@@ -29,7 +32,11 @@ static const struct column columns[] = {
 	[COL_PFN] = { "PFN", 9, COLUMN_FRAME, IN_BOTH | HIDEABLE,
 		"frame of 4096 bytes, inside a huge page too" },
 	[COL_SWAP] = { "SWAP", 8, COLUMN_SWAP, IN_BOTH | HIDEABLE,
-		"swap area and offset in pages" },
+		"number of the swap area and offset in pages" },
+	[COL_DEVICE] = { "DEVICE", 0, COLUMN_STRING, IN_TABLE | HIDEABLE,
+		"file or device of the swap area" },
+	[COL_BACKING] = { "BACKING", 0, COLUMN_STRING, 0,
+		"device, or cache: in memory as well" },
 	[COL_RAW] = { "RAW", 18, COLUMN_ADDRESS, IN_JSON | HIDEABLE | OMITTED,
 		"the entry, if its state is unknown" },
 	[COL_NODE] = { "NODE", 4, COLUMN_COUNT, 0, "NUMA node" },
@@ -76,6 +83,12 @@ static void row_value(struct value *value, int column, const void *record)
 		break;
 	case COL_SWAP:
 		entry_swap(value, &row->entry);
+		break;
+	case COL_DEVICE:
+		entry_device(value, &row->entry);
+		break;
+	case COL_BACKING:
+		entry_backing(value, &row->entry);
 		break;
 	case COL_RAW:
 		entry_raw(value, &row->entry);

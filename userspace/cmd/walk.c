@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "address.h"
+#include "area.h"
 #include "command.h"
 #include "entry.h"
 #include "error.h"
@@ -101,6 +102,12 @@ static json_t *head_json(const struct target *target, const struct vminspect_wal
 	return head;
 }
 
+static json_t *slot_json(const struct vminspect_entry *entry)
+{
+	return json_swap(entry->swap_type, entry->frame, area_path(entry->swap_type),
+			 area_backing(entry->flags));
+}
+
 static json_t *tail_json(const struct target *target, const struct result *result)
 {
 	const struct vminspect_entry *entry = &result->walk.entry;
@@ -114,7 +121,7 @@ static json_t *tail_json(const struct target *target, const struct result *resul
 		 json_integer(1LL << entry->page_shift));
 	json_put(tail, "pa", shown(target, present, json_address(pa)));
 	json_put(tail, "pfn", shown(target, entry_has_frame(entry), json_integer(entry->frame)));
-	json_put(tail, "swap", shown(target, swapped, json_swap(entry->swap_type, entry->frame)));
+	json_put(tail, "swap", shown(target, swapped, slot_json(entry)));
 	json_put(tail, "flags", json_flags(entry->flags));
 	json_put(tail, "mapping", result->mapping ? json_text(result->mapping) : json_null());
 	json_put(tail, "accesses", json_integer(nr_accesses(&result->walk)));
@@ -227,13 +234,24 @@ static const char *why_absent(const struct vminspect_entry *entry)
 	}
 }
 
+static void print_slot(const struct vminspect_entry *entry)
+{
+	const char *path = area_path(entry->swap_type);
+
+	printf(" to ");
+	print_printable(stdout, path ? path : "an area");
+	printf(" (number %u), offset %llu", entry->swap_type, entry->frame);
+	if (entry->flags & VMINSPECT_PAGE_SWAPCACHE)
+		printf("; still in memory as well, so bringing it back takes no reading");
+}
+
 static void print_absent(const struct target *target, const struct vminspect_entry *entry)
 {
 	printf("no physical address: %s", why_absent(entry));
 	if (entry->state == VMINSPECT_STATE_SWAPPED && target->hidden)
 		printf(" (where is hidden)");
 	else if (entry->state == VMINSPECT_STATE_SWAPPED)
-		printf(" to area %u, offset %llu", entry->swap_type, entry->frame);
+		print_slot(entry);
 	else if (entry->state == VMINSPECT_STATE_UNKNOWN && !target->hidden)
 		printf(", 0x%llx", entry->frame);
 	putchar('\n');

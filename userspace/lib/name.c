@@ -67,6 +67,8 @@ static const char * const features[] = {
 	[BIT_OF(VMINSPECT_FEATURE_UFFD_WP)] = "uffd_wp",
 	[BIT_OF(VMINSPECT_FEATURE_THP)] = "thp",
 	[BIT_OF(VMINSPECT_FEATURE_DEVICE_PRIVATE)] = "device_private",
+	[BIT_OF(VMINSPECT_FEATURE_SWAP)] = "swap",
+	[BIT_OF(VMINSPECT_FEATURE_SWAP_MAP)] = "swap_map",
 };
 
 static const char * const levels[] = {

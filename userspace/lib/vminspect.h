@@ -9,6 +9,7 @@
 #ifndef VMINSPECT_H
 #define VMINSPECT_H
 
+#include <stddef.h>
 #include <linux/types.h>
 
 #include "uapi/vminspect.h"
@@ -158,6 +159,20 @@ int vminspect_translate(struct vminspect *dev, const __u64 *addresses, __u32 nr,
  */
 int vminspect_walk(struct vminspect *dev, __u64 va, __u64 return_mask,
 		   struct vminspect_walk *walk);
+
+/**
+ * vminspect_swap() - a swap area
+ * @dev: an open device, bound or not
+ * @type: least number that the area may have
+ * @flags: as in struct vminspect_swap
+ * @path: room for its path; NULL if that is not wanted
+ * @size: of @path, in bytes; PATH_MAX is always enough
+ * @area: written on success: the first area from number @type on
+ *
+ * Return: 0, or -ENOENT after the last one, or the other errors of VMINSPECT_IOC_SWAP.
+ */
+int vminspect_swap(struct vminspect *dev, unsigned int type, __u32 flags, char *path,
+		   size_t size, struct vminspect_swap *area);
 
 /**
  * vminspect_state_name() - the name of a state

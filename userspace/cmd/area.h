@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What swap areas are called, and what backs a slot at rest.
+ */
+#ifndef AREA_H
+#define AREA_H
+
+#include <stdbool.h>
+
+#include "vminspect.h"
+
+/* Where to ask. @device must stay open as long as anything here is called. */
+void areas_use(struct vminspect *device, const struct vminspect_info *info);
+
+/* Return: the path of an area, valid until the program ends; NULL if there is none. */
+const char *area_path(unsigned int type);
+
+/* Return: "partition", "file" or "zram". */
+const char *area_kind_name(const struct vminspect_swap *area);
+
+/* Whether it can be told which swapped pages are in memory as well. */
+bool area_knows_cached(void);
+
+/*
+ * Where a swapped page is that has these flags. Return: "cache", "device", or NULL: this
+ * kernel does not let us know.
+ */
+const char *area_backing(__u32 flags);
+
+/* Whether zswap stands in front of the areas: pages that go out stay there at first. */
+bool zswap_enabled(void);
+
+#endif
