@@ -320,6 +320,7 @@ TEST_F_TIMEOUT(swap, numbers_with_holes_are_those_of_the_entries, TIMEOUT)
 	ASSERT_EQ(0, swapoff(self->disks[0]));
 	prove(_metadata, self, self->disks[2]);
 	EXPECT_EQ(-1, area_type(self->device, self->disks[0]));
+	EXPECT_EQ(types[1], area_type(self->device, self->disks[1]));	/* not the hole's */
 	EXPECT_EQ(types[2], area_type(self->device, self->disks[2]));
 
 	/* After the others, but with a number below theirs. */
