@@ -1297,9 +1297,9 @@ promise 'on a terminal the output is what it is in a pipe, JSON and text' says_t
 # It takes long enough for a remark on how far it is; but rows stand there unfinished.
 leaves_json_alone_on_a_terminal()
 {
-	local pages=$((96 * 256))
+	local pages=$((480 * 256))
 
-	start specimen dense 96
+	start specimen dense 480
 	TERM=xterm script -q -e -c "vminspect maps -J --pages $pid" /dev/null </dev/null \
 		>"$scratch/typed" || broken 'on a terminal it fails'
 	tr -d '\r' <"$scratch/typed" >"$scratch/got"
