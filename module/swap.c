@@ -22,6 +22,7 @@
 #include <linux/percpu-refcount.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
+#include <linux/string.h>
 #include <linux/swap.h>
 
 #include "compat.h"
@@ -45,7 +46,9 @@ void vmi_swap_init(void)
 
 	if (IS_ERR(file))
 		return;
-	if (file_inode(file)->i_sb->s_magic == PROC_SUPER_MAGIC)
+	/* Not another file that is mounted there: its private data could be anything. */
+	if (file_inode(file)->i_sb->s_magic == PROC_SUPER_MAGIC &&
+	    !strcmp(file->f_path.dentry->d_name.name, "swaps"))
 		swaps_op = ((struct seq_file *)file->private_data)->op;	/* built in */
 	fput(file);
 }

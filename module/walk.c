@@ -74,9 +74,14 @@ static bool walk_take_none(struct vmi_walk *walk, unsigned long va)
 	return walk_take(walk, &run);
 }
 
-/* Returns false, and the batch ends, if the area has to be learnt of first. */
+/*
+ * Add to a swapped page whether it is in memory as well. Returns false, and the batch ends,
+ * if its area has to be learnt of first.
+ */
 static bool walk_add_cached(struct vmi_walk *walk, struct vmi_entry *entry)
 {
+	if (entry->state != VMINSPECT_STATE_SWAPPED)
+		return true;
 	switch (vmi_swap_look(entry->swap_type, entry->frame)) {
 	case VMI_SWAP_SLOT_CACHED:
 		entry->flags |= VMINSPECT_PAGE_SWAPCACHE;

@@ -14,9 +14,6 @@
 #include "command.h"
 #include "error.h"
 
-/* More than any kernel has: MAX_SWAPFILES is below 1 << 5. */
-#define MAX_AREAS	32
-
 #define ZSWAP_ENABLED	"/sys/module/zswap/parameters/enabled"
 #define ZSWAP_STORED	"/sys/kernel/debug/zswap/stored_pages"
 #define DEBUGFS_OURS	"/sys/kernel/debug/vminspect"

@@ -9,6 +9,9 @@
 
 #include "vminspect.h"
 
+/* More than any kernel has: MAX_SWAPFILES is below 1 << 5. */
+#define MAX_AREAS	32
+
 /* Where to ask. @device must stay open as long as anything here is called. */
 void areas_use(struct vminspect *device, const struct vminspect_info *info);
 

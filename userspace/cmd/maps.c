@@ -260,20 +260,6 @@ static struct vminspect_scan prepare_scan(const struct table *table)
 	return scan;
 }
 
-/* What JSON says of how it ended. */
-static json_t *end_json(const struct pieces *pieces, int error, __u64 resume)
-{
-	json_t *tail = json_object();
-
-	if (pieces->changed)
-		json_put(tail, "changed", json_true());
-	if (error) {
-		json_put(tail, "truncated", json_true());
-		json_put(tail, "resume", json_address(resume));
-	}
-	return tail;
-}
-
 static int print_extents(const struct target *target, const struct output *out,
 			 struct table *table, struct pieces *pieces)
 {
@@ -292,7 +278,7 @@ static int print_extents(const struct target *target, const struct output *out,
 			 row.piece.extent.end, ++nr);
 	}
 	resume = vminspect_extents_resume(pieces->extents);
-	table_end(table, end_json(pieces, ret, resume));
+	table_end(table, target_end_json(pieces->changed, ret, resume));
 	return target_end(target, out, pieces->changed, ret, resume);
 }
 
@@ -373,7 +359,7 @@ static int print_mappings(const struct target *target, const struct output *out,
 
 	if (!out->json && !out->raw)
 		table_row(table, &total);
-	tail = end_json(pieces, ret, resume);
+	tail = target_end_json(pieces->changed, ret, resume);
 	if (out->json)
 		json_put(tail, "total", total_json(table, &total));
 	table_end(table, tail);

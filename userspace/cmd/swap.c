@@ -258,8 +258,6 @@ static int areas_run(const struct output *out)
 }
 
 /* A mapping and what of it lies in which area, by number. */
-#define MAX_AREAS	32
-
 struct swapped {
 	__u64 start;
 	__u64 end;		/* 0: none yet */
@@ -330,17 +328,12 @@ static json_t *end_json(struct table *table, const struct place *total,
 			const struct pieces *pieces, int error, __u64 resume)
 {
 	const struct place_row row = { .name = "total", .place = total };
-	json_t *tail = json_object(), *sum = table_row_json(table, &row);
+	json_t *tail = target_end_json(pieces->changed, error, resume);
+	json_t *sum = table_row_json(table, &row);
 
 	json_object_del(sum, "name");
 	json_object_del(sum, "device");
 	json_put(tail, "total", sum);
-	if (pieces->changed)
-		json_put(tail, "changed", json_true());
-	if (error) {
-		json_put(tail, "truncated", json_true());
-		json_put(tail, "resume", json_address(resume));
-	}
 	return tail;
 }
 

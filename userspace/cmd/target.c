@@ -154,6 +154,19 @@ int target_end(const struct target *target, const struct output *out, bool chang
 	return EXIT_SUCCESS;
 }
 
+json_t *target_end_json(bool changed, int error, __u64 resume)
+{
+	json_t *tail = json_object();
+
+	if (changed)
+		json_put(tail, "changed", json_true());
+	if (error) {
+		json_put(tail, "truncated", json_true());
+		json_put(tail, "resume", json_address(resume));
+	}
+	return tail;
+}
+
 json_t *target_json(const struct target *target)
 {
 	json_t *head = json_schema();

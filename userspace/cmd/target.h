@@ -41,6 +41,9 @@ void target_note_hidden(const struct target *target, const struct output *out);
 int target_end(const struct target *target, const struct output *out, bool changed, int error,
 	       __u64 resume);
 
+/* The same as the last members of a document. */
+json_t *target_end_json(bool changed, int error, __u64 resume);
+
 /* The members that documents on one process begin with. */
 json_t *target_json(const struct target *target);
 
