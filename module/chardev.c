@@ -14,6 +14,8 @@
 #include <linux/uaccess.h>
 
 #include "chardev.h"
+#include "probe.h"
+#include "reader.h"
 #include "scan.h"
 #include "swap.h"
 #include "target.h"
@@ -28,6 +30,7 @@ static_assert(sizeof(struct vminspect_translate) == 48);
 static_assert(sizeof(struct vminspect_walk_level) == 24);
 static_assert(sizeof(struct vminspect_walk) == 184);
 static_assert(sizeof(struct vminspect_swap) == 80);
+static_assert(sizeof(struct vminspect_events) == 48);
 
 /* Addresses translated under one hold of the lock: a walk of all levels for each. */
 #define TRANSLATE_BATCH		64U
@@ -46,6 +49,21 @@ void vmi_chardev_offer(u64 features)
 	WRITE_ONCE(offered_features, offered_features | features);
 }
 
+static u64 chardev_event_features(u32 kinds)
+{
+	u64 features = 0;
+
+	if (kinds & BIT(VMINSPECT_EVENT_SWAP_IN))
+		features |= VMINSPECT_FEATURE_SWAP_IN;
+	if (kinds & BIT(VMINSPECT_EVENT_SWAP_OUT))
+		features |= VMINSPECT_FEATURE_SWAP_OUT;
+	if (kinds & BIT(VMINSPECT_EVENT_READ))
+		features |= VMINSPECT_FEATURE_READ;
+	if (kinds & BIT(VMINSPECT_EVENT_WRITE))
+		features |= VMINSPECT_FEATURE_WRITE;
+	return features;
+}
+
 /**
  * vmi_chardev_info() - what module and machine can do
  * @info: out: all but @size and @hidden
@@ -62,6 +80,7 @@ void vmi_chardev_info(struct vminspect_info *info)
 		.levels = pgtable_l5_enabled() ? 5 : 4,
 		.pa_bits = boot_cpu_data.x86_phys_bits,
 	};
+	info->features |= chardev_event_features(vmi_probe_kinds());
 	if (IS_ENABLED(CONFIG_SHMEM) && IS_ENABLED(CONFIG_SWAP))
 		info->features |= VMINSPECT_FEATURE_SHMEM_SWAP;
 	if (IS_ENABLED(CONFIG_MEM_SOFT_DIRTY))
@@ -327,14 +346,61 @@ static int chardev_swap(struct file *file, void *arg)
 }
 
 /*
+ * They patch the kernel's text and show other processes: as pagemap shows frames, by
+ * what the opener of each file may do, and not under lockdown.
+ */
+static int events_allowed(struct file *file, const struct vmi_target *target)
+{
+	if (vmi_target_file_hidden(file) || (target && vmi_target_hidden(target)))
+		return -EPERM;
+	return 0;
+}
+
+/* Return: a descriptor that is reserved; its file is left in @made */
+static int chardev_events(struct file *file, void *arg, struct file **made)
+{
+	struct vmi_target *target = chardev_target(file);
+	struct vminspect_events *request = arg;
+	unsigned int flags = request->flags & VMINSPECT_EVENTS_NONBLOCK ? O_NONBLOCK : 0;
+	struct vmi_reading *reading;
+	int fd, ret;
+
+	ret = events_allowed(file, target);
+	if (ret)
+		return ret;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	reading = vmi_reader_open(request, target);
+	if (IS_ERR(reading)) {
+		ret = PTR_ERR(reading);
+		goto err_put_fd;
+	}
+	*made = vmi_reader_file(reading, flags);
+	if (IS_ERR(*made)) {
+		ret = PTR_ERR(*made);
+		goto err_close;
+	}
+	return fd;
+
+err_close:
+	vmi_reader_close(reading);
+err_put_fd:
+	put_unused_fd(fd);
+	return ret;
+}
+
+/*
  * @first_size is the size that a structure had in its first version, a number
- * that never changes: a shorter one has never been. @size is today's.
+ * that never changes: a shorter one has never been. @size is today's. What makes a
+ * descriptor has @make instead of @run.
  */
 struct command {
 	unsigned int cmd;
 	size_t first_size;
 	size_t size;
 	int (*run)(struct file *file, void *arg);
+	int (*make)(struct file *file, void *arg, struct file **made);
 };
 
 static const struct command commands[] = {
@@ -345,6 +411,8 @@ static const struct command commands[] = {
 	  chardev_translate },
 	{ VMINSPECT_IOC_WALK, 184, sizeof(struct vminspect_walk), chardev_walk },
 	{ VMINSPECT_IOC_SWAP, 80, sizeof(struct vminspect_swap), chardev_swap },
+	{ VMINSPECT_IOC_EVENTS, 48, sizeof(struct vminspect_events),
+	  .make = chardev_events },
 };
 
 static const struct command *chardev_command(unsigned int cmd)
@@ -368,6 +436,34 @@ static int chardev_probe(u8 __user *user, const void *argument, size_t size)
 	return put_user(bytes[0], user) ?: put_user(bytes[size - 1], user + size - 1);
 }
 
+static int chardev_run(const struct command *command, struct file *file, void *argument,
+		       void __user *user, size_t size)
+{
+	int ret = command->run(file, argument);
+
+	if (ret)
+		return ret;
+	return copy_to_user(user, argument, size) ? -EFAULT : 0;
+}
+
+/* The descriptor is the caller's only when nothing can fail any more. */
+static int chardev_make(const struct command *command, struct file *file, void *argument,
+			void __user *user, size_t size)
+{
+	struct file *made;
+	int fd = command->make(file, argument, &made);
+
+	if (fd < 0)
+		return fd;
+	if (copy_to_user(user, argument, size)) {
+		put_unused_fd(fd);
+		fput(made);
+		return -EFAULT;
+	}
+	fd_install(fd, made);
+	return fd;
+}
+
 static long chardev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	const struct command *command = chardev_command(cmd);
@@ -379,6 +475,7 @@ static long chardev_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 		struct vminspect_translate translate;
 		struct vminspect_walk walk;
 		struct vminspect_swap swap;
+		struct vminspect_events events;
 	} argument;
 	u32 size;
 	int ret;
@@ -398,10 +495,9 @@ static long chardev_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 	size = min_t(size_t, size, command->size);
 	if (chardev_probe(user, &argument, size))
 		return -EFAULT;
-	ret = command->run(file, &argument);
-	if (ret)
-		return ret;
-	return copy_to_user(user, &argument, size) ? -EFAULT : 0;
+	if (command->make)
+		return chardev_make(command, file, &argument, user, size);
+	return chardev_run(command, file, &argument, user, size);
 }
 
 /* misc_open() leaves the miscdevice in private_data; here it is the bind. */

@@ -12,13 +12,18 @@
  * VM_UFFD_RWP             7.0         older: no such mapping
  * swap_map                7.0         gone: what slots are used for is not told
  * inuse_pages             6.14        an atomic with a bit above the number
+ * folio->swap             6.6         older: the page's private word
+ * swap and zswap calls    6.5, 7.0    other names, arguments and results: VMI_COMPAT_*
  */
 #ifndef VMI_COMPAT_H
 #define VMI_COMPAT_H
 
+#include <linux/ftrace.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
+#include <linux/ptrace.h>
 #include <linux/swap.h>
+#include <linux/swapops.h>
 #include <linux/version.h>
 #include <linux/xarray.h>
 
@@ -123,6 +128,163 @@ static inline unsigned long vmi_compat_swap_used(const struct swap_info_struct *
 	return atomic_long_read(&area->inuse_pages) & ~BIT(30);
 #else
 	return READ_ONCE(area->inuse_pages);
+#endif
+}
+
+/* 6.6: a member of its own. */
+static inline u64 vmi_compat_folio_slot(const struct folio *folio)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	return folio->swap.val;
+#else
+	return page_private(&folio->page);
+#endif
+}
+
+/**
+ * vmi_compat_argument() - an argument of a function that a probe stands at the entry of
+ * @regs: the registers there
+ * @nr: which, from 0; the first six are in registers, the others on the stack above the
+ *	return address (System V ABI)
+ */
+static inline unsigned long vmi_compat_argument(struct pt_regs *regs, unsigned int nr)
+{
+	if (nr < 6)
+		return regs_get_kernel_argument(regs, nr);
+	return regs_get_kernel_stack_nth(regs, nr - 6 + 1);
+}
+
+/* 6.2: without all registers. The same, at the entry of a function that ftrace calls from. */
+static inline unsigned long vmi_compat_ftrace_argument(struct ftrace_regs *regs,
+						       unsigned int nr)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+	return ftrace_regs_get_argument(regs, nr);
+#else
+	return regs_get_kernel_argument(ftrace_get_regs(regs), nr);
+#endif
+}
+
+/*
+ * What the calls of the swap path are named, and which argument the page is. 6.1 hands
+ * over pages, later kernels folios: the folio of a folio's first page is itself.
+ *
+ *		6.1			6.12			7.3
+ * read		swap_readpage(page,	swap_read_folio(folio,	swap_read_folio(ctx,
+ *		sync, plug)		plug)			folio)
+ * write	swap_writepage(page,	swap_writepage(page,	swap_writeout(ctx,
+ *		wbc)			wbc)			folio)
+ * to device	__swap_writepage(page,	__swap_writepage(folio,	__swap_writepage(ctx,
+ *		wbc)			wbc)			folio)
+ * shmem out	shmem_writepage(page,	shmem_writepage(page,	shmem_writeout(folio,
+ *		wbc)			wbc)			...)
+ * zswap in	zswap_frontswap_load(	zswap_load(folio): true	zswap_load(folio): 0
+ *		type, offset, page): 0
+ * zswap out	zswap_frontswap_store(	zswap_store(folio):	zswap_store(folio):
+ *		type, offset, page): 0	true			true
+ * read done	end_swap_bio_read(bio)	end_swap_bio_read(bio)	swap_bio_read_end_io(bio)
+ * mapped	page_add_anon_rmap(	folio_add_anon_rmap_ptes(folio, page, nr, vma,
+ *		page, vma, address, ..)	address, ...)
+ */
+#define VMI_COMPAT_WRITE_DONE		"end_swap_bio_write"
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define VMI_COMPAT_READ_DONE		"swap_bio_read_end_io"
+#else
+#define VMI_COMPAT_READ_DONE		"end_swap_bio_read"
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define VMI_COMPAT_READ			"swap_read_folio"
+#define VMI_COMPAT_READ_FOLIO		1
+#define VMI_COMPAT_WRITE		"swap_writeout"
+#define VMI_COMPAT_WRITE_FOLIO		1
+#define VMI_COMPAT_SHMEM_WRITE		"shmem_writeout"
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#define VMI_COMPAT_READ			"swap_read_folio"
+#define VMI_COMPAT_READ_FOLIO		0
+#define VMI_COMPAT_WRITE		"swap_writepage"
+#define VMI_COMPAT_WRITE_FOLIO		0
+#define VMI_COMPAT_SHMEM_WRITE		"shmem_writepage"
+#else
+#define VMI_COMPAT_READ			"swap_readpage"
+#define VMI_COMPAT_READ_FOLIO		0
+#define VMI_COMPAT_WRITE		"swap_writepage"
+#define VMI_COMPAT_WRITE_FOLIO		0
+#define VMI_COMPAT_SHMEM_WRITE		"shmem_writepage"
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#define VMI_COMPAT_ZSWAP_LOAD		"zswap_load"
+#define VMI_COMPAT_ZSWAP_STORE		"zswap_store"
+#define VMI_COMPAT_ZSWAP_FOLIO		0
+#define VMI_COMPAT_MAPPED		"folio_add_anon_rmap_ptes"
+#define VMI_COMPAT_MAPPED_NR		2
+#define VMI_COMPAT_MAPPED_VMA		3
+#define VMI_COMPAT_MAPPED_ADDRESS	4
+#else
+#define VMI_COMPAT_ZSWAP_LOAD		"zswap_frontswap_load"
+#define VMI_COMPAT_ZSWAP_STORE		"zswap_frontswap_store"
+#define VMI_COMPAT_ZSWAP_FOLIO		2
+#define VMI_COMPAT_MAPPED		"page_add_anon_rmap"
+#define VMI_COMPAT_MAPPED_VMA		1
+#define VMI_COMPAT_MAPPED_ADDRESS	2
+#endif
+
+/* The slot of the page, at the entry of zswap's calls. */
+static inline u64 vmi_compat_zswap_slot(struct pt_regs *regs)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	return vmi_compat_folio_slot((struct folio *)vmi_compat_argument(regs, 0));
+#else
+	return swp_entry(vmi_compat_argument(regs, 0), vmi_compat_argument(regs, 1)).val;
+#endif
+}
+
+/* Did zswap have the page? */
+static inline bool vmi_compat_zswap_loaded(unsigned long returned)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+	return !(int)returned;
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	return (bool)returned;
+#else
+	return !(int)returned;
+#endif
+}
+
+/* Did zswap take the page? */
+static inline bool vmi_compat_zswap_stored(unsigned long returned)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	return (bool)returned;
+#else
+	return !(int)returned;
+#endif
+}
+
+/* How many pages are being mapped at once, at the entry of VMI_COMPAT_MAPPED. */
+static inline unsigned int vmi_compat_mapped_pages(struct pt_regs *regs)
+{
+#ifdef VMI_COMPAT_MAPPED_NR
+	return vmi_compat_argument(regs, VMI_COMPAT_MAPPED_NR);
+#else
+	return 1;
+#endif
+}
+
+/*
+ * The last two arguments of shmem_swapin_folio(). 7.0: the fault instead of its mapping.
+ * At the entry; NULL: nobody faults.
+ */
+static inline struct vm_area_struct *vmi_compat_shmem_vma(struct pt_regs *regs)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+	struct vm_fault *vmf = (struct vm_fault *)vmi_compat_argument(regs, 5);
+
+	return vmf ? vmf->vma : NULL;
+#else
+	return (struct vm_area_struct *)vmi_compat_argument(regs, 5);
 #endif
 }
 

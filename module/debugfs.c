@@ -5,6 +5,8 @@
  *	cat info
  *	exec 3<>maps; echo PID >&3; cat <&3; exec 3>&-
  *	exec 3<>walk; echo PID 0xADDRESS >&3; cat <&3; exec 3>&-
+ *	cat events
+ *	cat stats
  *
  * The choice belongs to the open file, so readers do not disturb each other. A
  * file has no position: a read goes on where the last one ended, and after
@@ -21,15 +23,20 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/string_helpers.h>
 #include <linux/uaccess.h>
 #include <linux/utsname.h>
 
 #include "chardev.h"
 #include "debugfs.h"
+#include "event.h"
+#include "probe.h"
+#include "reader.h"
 #include "scan.h"
 #include "target.h"
 
@@ -451,6 +458,219 @@ static int info_show(struct seq_file *m, void *unused)
 DEFINE_SHOW_ATTRIBUTE(info);
 
 /**
+ * struct events_view - an open file of events
+ * @reading: everybody's, of all kinds; its lock is for what follows as well
+ * @text: of the records last taken
+ * @len: its length
+ * @at: how much of it was read
+ */
+struct events_view {
+	struct vmi_reading *reading;
+	char *text;
+	size_t len;
+	size_t at;
+};
+
+/* A line of a record is at most this long. */
+#define EVENT_LINE_CHARS	448
+
+static const char * const event_names[VMINSPECT_NR_EVENTS] = {
+	"lost", "swap_in", "swap_out", "read", "write",
+};
+
+static const char * const as_names[VMINSPECT_NR_AS] = {
+	"other", "fault", "kswapd", "direct", "memcg", "madvise", "khugepaged", "swapoff",
+};
+
+static const char * const source_names[VMINSPECT_NR_SOURCES] = {
+	"unknown", "device", "zram", "zswap", "zero", "cache",
+};
+
+/* By bit number. That the address is known is told by the address. */
+static const char * const event_flag_names[VMINSPECT_NR_EVENT_FLAGS - 1] = {
+	"major", "retried", "readahead", "shmem", "failed",
+};
+
+static __printf(2, 3) void events_add(struct events_view *view, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	view->len += vscnprintf(view->text + view->len, PAGE_SIZE - view->len, format, args);
+	va_end(args);
+}
+
+static void events_add_flags(struct events_view *view, u32 flags)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(event_flag_names); i++)
+		if (flags & BIT(i))
+			events_add(view, " %s", event_flag_names[i]);
+}
+
+/* Names are escaped: a process chooses its own. */
+static void events_add_task(struct events_view *view, const char *what, u32 pid,
+			    const char *comm)
+{
+	char name[4 * TASK_COMM_LEN + 1];
+
+	if (!pid)
+		return;
+	name[string_escape_mem(comm, strnlen(comm, TASK_COMM_LEN), name, sizeof(name) - 1,
+			       ESCAPE_SPACE | ESCAPE_SPECIAL | ESCAPE_NP | ESCAPE_OCTAL,
+			       " \\")] = '\0';
+	events_add(view, " %s=%u:%s", what, pid, name);
+}
+
+static void events_add_record(struct events_view *view, const struct vminspect_event *event)
+{
+	events_add(view, "%llu.%09llu %s pages=%u", event->time_ns / NSEC_PER_SEC,
+		   event->time_ns % NSEC_PER_SEC, event_names[event->kind], event->pages);
+	if (event->kind == VMINSPECT_EVENT_LOST) {
+		events_add(view, "\n");
+		return;
+	}
+	events_add_task(view, "owner", event->pid, event->comm);
+	if (event->flags & VMINSPECT_EVENT_VA)
+		events_add(view, " va=0x%llx", event->va);
+	if (event->flags & VMINSPECT_EVENT_SHMEM)
+		events_add(view, " inode=%u:%u:%llu index=%llu", MAJOR(event->dev),
+			   MINOR(event->dev), event->inode, event->index);
+	events_add(view, " swap=%u:%llu source=%s", event->swap_type, event->offset,
+		   source_names[event->source]);
+	if (event->latency_ns != VMINSPECT_UNKNOWN)
+		events_add(view, " latency_ns=%llu", event->latency_ns);
+	events_add(view, " as=%s", as_names[event->as]);
+	events_add_task(view, "actor", event->actor_tid, event->actor_comm);
+	events_add(view, " cgroup=%llu", event->cgroup);
+	events_add_flags(view, event->flags);
+	events_add(view, "\n");
+}
+
+/* Takes as many records as there is room for their lines. */
+static int events_print(struct events_view *view, bool wait)
+{
+	int i, nr;
+
+	nr = vmi_reader_fetch(view->reading, PAGE_SIZE / EVENT_LINE_CHARS, wait);
+	if (nr < 0)
+		return nr;
+	view->len = 0;
+	view->at = 0;
+	for (i = 0; i < nr; i++)
+		events_add_record(view, &view->reading->batch[i]);
+	vmi_event_consume(view->reading->reader);
+	return 0;
+}
+
+static ssize_t events_read_locked(struct events_view *view, char __user *to, size_t count,
+				  bool wait)
+{
+	int ret;
+
+	if (view->at == view->len) {
+		ret = events_print(view, wait);
+		if (ret)
+			return ret;
+	}
+	count = min(count, view->len - view->at);
+	if (copy_to_user(to, view->text + view->at, count))
+		return -EFAULT;
+	view->at += count;
+	return count;
+}
+
+static ssize_t events_read(struct file *file, char __user *to, size_t count, loff_t *pos)
+{
+	struct events_view *view = file->private_data;
+	ssize_t ret;
+
+	if (mutex_lock_interruptible(&view->reading->lock))
+		return -ERESTARTSYS;
+	ret = events_read_locked(view, to, count, !(file->f_flags & O_NONBLOCK));
+	mutex_unlock(&view->reading->lock);
+	return ret;
+}
+
+static __poll_t events_poll(struct file *file, struct poll_table_struct *table)
+{
+	struct events_view *view = file->private_data;
+
+	if (READ_ONCE(view->at) != READ_ONCE(view->len))
+		return EPOLLIN | EPOLLRDNORM;
+	return vmi_reader_poll(view->reading, file, table);
+}
+
+static int events_open(struct inode *inode, struct file *file)
+{
+	struct vminspect_events request = {
+		.kinds = VMINSPECT_EVENT_KINDS,
+		.record_size = sizeof(struct vminspect_event),
+	};
+	struct events_view *view;
+	int ret;
+
+	if (vmi_target_file_hidden(file))
+		return -EPERM;
+	view = kzalloc(sizeof(*view), GFP_KERNEL_ACCOUNT);
+	if (!view)
+		return -ENOMEM;
+	view->text = kmalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT);
+	if (!view->text) {
+		ret = -ENOMEM;
+		goto err_free_view;
+	}
+	view->reading = vmi_reader_open(&request, NULL);
+	if (IS_ERR(view->reading)) {
+		ret = PTR_ERR(view->reading);
+		goto err_free_text;
+	}
+	file->private_data = view;
+	return stream_open(inode, file);
+
+err_free_text:
+	kfree(view->text);
+err_free_view:
+	kfree(view);
+	return ret;
+}
+
+static int events_release(struct inode *inode, struct file *file)
+{
+	struct events_view *view = file->private_data;
+
+	vmi_reader_close(view->reading);
+	kfree(view->text);
+	kfree(view);
+	return 0;
+}
+
+static const struct file_operations events_fops = {
+	.owner = THIS_MODULE,
+	.open = events_open,
+	.release = events_release,
+	.read = events_read,
+	.poll = events_poll,
+	.llseek = noop_llseek,
+};
+
+static int stats_show(struct seq_file *m, void *unused)
+{
+	struct vmi_event_stats stats;
+	unsigned int i;
+
+	vmi_event_stats(&stats);
+	for (i = VMINSPECT_EVENT_SWAP_IN; i < VMINSPECT_NR_EVENTS; i++)
+		seq_printf(m, "%s %llu pages %llu\n", event_names[i], stats.events[i],
+			   stats.pages[i]);
+	seq_printf(m, "readers %u\nlost %llu\nmissed %llu\n", stats.readers, stats.lost,
+		   vmi_probe_missed());
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(stats);
+
+/**
  * vmi_debugfs_init() - make the text views
  *
  * Without debugfs there are none, and nothing else suffers.
@@ -463,6 +683,8 @@ void vmi_debugfs_init(void)
 	debugfs_create_file("info", 0444, debugfs_dir, NULL, &info_fops);
 	debugfs_create_file("maps", 0600, debugfs_dir, NULL, &maps_fops);
 	debugfs_create_file("walk", 0600, debugfs_dir, NULL, &walk_fops);
+	debugfs_create_file("events", 0600, debugfs_dir, NULL, &events_fops);
+	debugfs_create_file("stats", 0600, debugfs_dir, NULL, &stats_fops);
 	vmi_chardev_offer(VMINSPECT_FEATURE_DEBUGFS);
 }
 

@@ -221,6 +221,25 @@ static void entry_decode_soft(struct vmi_entry *entry)
 }
 
 /**
+ * vmi_entry_swapped() - does an entry stand for a page in a swap area?
+ * @raw: the entry, of the lowest level
+ * @slot: out: which, as the kernel has it: swp_entry_t.val
+ *
+ * Context: any.
+ */
+bool vmi_entry_swapped(u64 raw, u64 *slot)
+{
+	pte_t pte = __pte(raw);
+	swp_entry_t arch;
+
+	if (pte_none(pte) || pte_present(pte))
+		return false;
+	arch = __pte_to_swp_entry(pte);
+	*slot = swp_entry(__swp_type(arch), __swp_offset(arch)).val;
+	return __swp_type(arch) < MAX_SWAPFILES;
+}
+
+/**
  * vmi_entry_decode() - what an entry says
  * @raw: the entry, read once
  * @shift: what one entry of its level stands for: PAGE_SHIFT, PMD_SHIFT or

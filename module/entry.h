@@ -30,6 +30,7 @@ struct vmi_entry {
 	(VMINSPECT_PAGE_WRITE | VMINSPECT_PAGE_EXEC | VMINSPECT_PAGE_USER | \
 	 VMINSPECT_PAGE_YOUNG)
 
+bool vmi_entry_swapped(u64 raw, u64 *slot);
 bool vmi_entry_present(u64 raw, unsigned int shift);
 void vmi_entry_decode(u64 raw, unsigned int shift, unsigned long vm_flags,
 		      struct vmi_entry *entry);

@@ -6,6 +6,8 @@
 
 #include "chardev.h"
 #include "debugfs.h"
+#include "event.h"
+#include "probe.h"
 #include "swap.h"
 #include "target.h"
 
@@ -28,6 +30,8 @@ static int __init vmi_init(void)
 		return ret;
 	}
 	vmi_swap_init();
+	vmi_event_init();
+	vmi_probe_init();
 	ret = vmi_chardev_init(mode);
 	if (ret)
 		return ret;
@@ -40,6 +44,8 @@ static void __exit vmi_exit(void)
 {
 	vmi_chardev_exit();
 	vmi_debugfs_exit();
+	vmi_probe_exit();
+	vmi_swap_exit();
 }
 
 module_init(vmi_init);

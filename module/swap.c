@@ -24,6 +24,7 @@
 #include <linux/seq_file.h>
 #include <linux/string.h>
 #include <linux/swap.h>
+#include <linux/workqueue.h>
 
 #include "compat.h"
 #include "swap.h"
@@ -36,6 +37,10 @@ static const struct seq_operations *swaps_op;
 
 /* By number; NULL: not met yet. Never becomes NULL again. */
 static struct swap_info_struct *areas[MAX_SWAPFILES];
+
+/* Whether they were zram when they were met, and on which device that was: see below. */
+static struct block_device *met_bdev[MAX_SWAPFILES];
+static bool met_zram[MAX_SWAPFILES];
 
 /**
  * vmi_swap_init() - learn how to walk over the swap areas
@@ -76,6 +81,21 @@ static struct swap_info_struct *swaps_start(struct seq_file *m, loff_t *pos)
 	return swaps_op->start(m, pos);
 }
 
+/* Is this area on zram? Between start and stop: the device is there. */
+static bool area_zram(const struct swap_info_struct *area)
+{
+	return area->bdev && !strncmp(area->bdev->bd_disk->disk_name, "zram", 4);
+}
+
+static void area_meet(struct swap_info_struct *area)
+{
+	unsigned int type = area->type;
+
+	WRITE_ONCE(met_zram[type], area_zram(area));
+	WRITE_ONCE(met_bdev[type], area->bdev);
+	WRITE_ONCE(areas[type], area);
+}
+
 /**
  * vmi_swap_learn() - meet the areas that there are
  *
@@ -90,7 +110,7 @@ void vmi_swap_learn(void)
 	if (!swaps_op)
 		return;
 	for (area = swaps_start(&m, &pos); area; area = swaps_op->next(&m, area, &pos))
-		WRITE_ONCE(areas[area->type], area);
+		area_meet(area);
 	swaps_op->stop(&m, area);
 }
 
@@ -98,9 +118,7 @@ static u8 area_kind(const struct swap_info_struct *area)
 {
 	if (!S_ISBLK(file_inode(area->swap_file)->i_mode))
 		return VMINSPECT_SWAP_FILE;
-	if (!strncmp(area->bdev->bd_disk->disk_name, "zram", 4))
-		return VMINSPECT_SWAP_ZRAM;
-	return VMINSPECT_SWAP_PARTITION;
+	return area_zram(area) ? VMINSPECT_SWAP_ZRAM : VMINSPECT_SWAP_PARTITION;
 }
 
 /* Between start and stop: the file is there. */
@@ -139,7 +157,7 @@ int vmi_swap_area(struct vminspect_swap *area, char *path)
 	if (!swaps_op)
 		return -EOPNOTSUPP;
 	for (info = swaps_start(&m, &pos); info; info = swaps_op->next(&m, info, &pos)) {
-		WRITE_ONCE(areas[info->type], info);
+		area_meet(info);
 		if ((u16)info->type >= area->type) {
 			ret = area_fill(info, area, path);
 			break;
@@ -247,4 +265,61 @@ enum vmi_swap_slot vmi_swap_look(unsigned int type, u64 offset)
 		ret = VMI_SWAP_SLOT_CACHED;
 	area_put(area);
 	return ret;
+}
+
+static void swap_relearn(struct work_struct *work)
+{
+	vmi_swap_learn();
+}
+
+static DECLARE_WORK(relearn, swap_relearn);
+
+/**
+ * vmi_swap_exit() - wait for what was begun
+ */
+void vmi_swap_exit(void)
+{
+	cancel_work_sync(&relearn);
+}
+
+/**
+ * vmi_swap_source() - on what is an area?
+ * @type: its number
+ *
+ * An area that was added since areas were last met is met in a moment; until then it is
+ * judged by whether its device answers at once, which zram does and disks do not.
+ *
+ * Return: VMINSPECT_SOURCE_DEVICE or VMINSPECT_SOURCE_ZRAM; _UNKNOWN: nothing is known yet
+ *
+ * Context: any but NMI.
+ */
+u8 vmi_swap_source(unsigned int type)
+{
+	const struct swap_info_struct *area = READ_ONCE(areas[type]);
+	bool zram;
+
+	if (area && READ_ONCE(area->bdev) == READ_ONCE(met_bdev[type])) {
+		zram = READ_ONCE(met_zram[type]);
+	} else {
+		schedule_work(&relearn);
+		if (!area)
+			return VMINSPECT_SOURCE_UNKNOWN;
+		/* Other flags change at any time, this one when an area is added. */
+		zram = data_race(area->flags) & SWP_SYNCHRONOUS_IO;
+	}
+	return zram ? VMINSPECT_SOURCE_ZRAM : VMINSPECT_SOURCE_DEVICE;
+}
+
+/**
+ * vmi_swap_by_file_system() - does a file system do the reading and writing? (NFS)
+ * @type: number of the area
+ *
+ * Context: any.
+ */
+bool vmi_swap_by_file_system(unsigned int type)
+{
+	const struct swap_info_struct *area = READ_ONCE(areas[type]);
+
+	/* Likewise. */
+	return area && data_race(area->flags) & SWP_FS_OPS;
 }

@@ -14,10 +14,13 @@ enum vmi_swap_slot {
 };
 
 void vmi_swap_init(void);
+void vmi_swap_exit(void);
 u64 vmi_swap_features(void);
 int vmi_swap_area(struct vminspect_swap *area, char *path);
 int vmi_swap_count_slots(struct vminspect_swap *area);
 void vmi_swap_learn(void);
 enum vmi_swap_slot vmi_swap_look(unsigned int type, u64 offset);
+u8 vmi_swap_source(unsigned int type);
+bool vmi_swap_by_file_system(unsigned int type);
 
 #endif /* VMI_SWAP_H */

@@ -748,3 +748,38 @@ void vmi_walk_range(struct vmi_walk *walk)
 	}
 	walk_gap(walk, walk->end);
 }
+
+/**
+ * vmi_walk_peek() - the entry of the lowest level for an address
+ * @mm: the address space
+ * @va: the address, within a mapping
+ *
+ * Return: the entry as it is; 0 if there is none, or one of an upper level stands for it
+ *
+ * Context: any. The caller keeps the tables of that mapping from being freed: it holds
+ * the mmap lock, or the lock of the rmap by which it came to the mapping, which
+ * free_pgtables() takes for each mapping (unlink_anon_vmas()) before it frees its tables,
+ * and which collapsing takes. It is in an RCU section as well, since a table of entries may
+ * be replaced by a huge entry without that lock on later kernels.
+ */
+u64 vmi_walk_peek(struct mm_struct *mm, unsigned long va)
+{
+	pgd_t *pgdp = pgd_offset(mm, va);
+	p4d_t *p4dp;
+	pud_t *pudp, pud;
+	pmd_t pmd;
+
+	if (pgd_none(READ_ONCE(*pgdp)))
+		return 0;
+	p4dp = p4d_offset(pgdp, va);
+	if (p4d_none(READ_ONCE(*p4dp)))
+		return 0;
+	pudp = pud_offset(p4dp, va);
+	pud = READ_ONCE(*pudp);
+	if (!pud_present(pud) || pud_val(pud) & _PAGE_PSE)
+		return 0;
+	pmd = vmi_compat_pmdp_get_lockless(pmd_offset(pudp, va));
+	if (!pmd_present(pmd) || pmd_val(pmd) & _PAGE_PSE)
+		return 0;
+	return pte_val(READ_ONCE(*pte_offset_kernel(&pmd, va)));
+}

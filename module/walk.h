@@ -89,5 +89,6 @@ struct vmi_walk {
 };
 
 void vmi_walk_range(struct vmi_walk *walk);
+u64 vmi_walk_peek(struct mm_struct *mm, unsigned long va);
 
 #endif /* VMI_WALK_H */

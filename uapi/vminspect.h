@@ -13,8 +13,8 @@
  *
  * A descriptor of ``/dev/vminspect`` inspects one address space. It is bound
  * to it by VMINSPECT_IOC_BIND with a descriptor of ``/proc/PID/pagemap``: the
- * access check is the one the kernel made when that file was opened. INFO and SWAP
- * work without a bind. A descriptor may be used by several threads and passed on.
+ * access check is the one the kernel made when that file was opened. INFO, SWAP and
+ * EVENTS work without a bind. A descriptor may be used by several threads and passed on.
  *
  * The argument of every command is a pointer to a structure whose first member
  * is its ``size``, to be set by the caller to the size it was compiled with.
@@ -35,7 +35,7 @@
  * E2BIG    size larger than the module's, and the rest is not zero; or size
  *          above 4096
  * ENOTTY   unknown command
- * ENXIO    the descriptor is not bound yet (all but INFO, BIND and SWAP)
+ * ENXIO    the descriptor is not bound yet (all but INFO, BIND, SWAP, EVENTS)
  * ESRCH    nobody runs in the bound address space any more: its last task has
  *          exited or executed another program
  * EINTR    a fatal signal came before anything was done
@@ -58,6 +58,10 @@
 #define VMINSPECT_IOC_TRANSLATE	_IO(VMINSPECT_IOC_TYPE, 0x03)
 #define VMINSPECT_IOC_WALK	_IO(VMINSPECT_IOC_TYPE, 0x04)
 #define VMINSPECT_IOC_SWAP	_IO(VMINSPECT_IOC_TYPE, 0x05)
+#define VMINSPECT_IOC_EVENTS	_IO(VMINSPECT_IOC_TYPE, 0x06)
+
+/* Of a descriptor that EVENTS made. */
+#define VMINSPECT_IOC_EVENTS_STATE _IO(VMINSPECT_IOC_TYPE, 0x40)
 
 /**
  * DOC: States of a page
@@ -216,6 +220,10 @@
  * SWAP           VMINSPECT_IOC_SWAP: the kernel has swap areas
  * SWAP_MAP       what each slot of an area is used for can be seen: PAGE_SWAPCACHE of
  *                swapped pages, VMINSPECT_SWAP_SLOTS
+ * SWAP_IN        events of this kind can be had of this kernel, and so the others:
+ * SWAP_OUT       VMINSPECT_IOC_EVENTS
+ * READ
+ * WRITE
  * ============== ============================================================
  */
 #define VMINSPECT_FEATURE_SCAN			(1ULL << 0)
@@ -229,6 +237,10 @@
 #define VMINSPECT_FEATURE_DEVICE_PRIVATE	(1ULL << 8)
 #define VMINSPECT_FEATURE_SWAP			(1ULL << 9)
 #define VMINSPECT_FEATURE_SWAP_MAP		(1ULL << 10)
+#define VMINSPECT_FEATURE_SWAP_IN		(1ULL << 11)
+#define VMINSPECT_FEATURE_SWAP_OUT		(1ULL << 12)
+#define VMINSPECT_FEATURE_READ			(1ULL << 13)
+#define VMINSPECT_FEATURE_WRITE			(1ULL << 14)
 
 /**
  * struct vminspect_info - VMINSPECT_IOC_INFO: what module and machine can do
@@ -561,6 +573,215 @@ struct vminspect_swap {
 	__u64 free_runs;
 	__u64 longest_free;
 	__u64 slots_cached;
+};
+
+/**
+ * DOC: Events of swapping
+ *
+ * ========= =================================================================
+ * LOST      records that the reader was too slow for, in their place
+ * SWAP_IN   a swapped page was made present: by a fault, or by swapoff
+ * SWAP_OUT  a page of an address space gave way to a swap entry
+ * READ      a page was read from a swap area or from zswap
+ * WRITE     a page was written to a swap area or to zswap
+ * ========= =================================================================
+ *
+ * Two parties stand in every record: the owner, whose address space the page belongs
+ * to, and the actor, the task that did it. Pids are those of the initial namespace.
+ *
+ * ``Documentation/events.rst`` says where in the kernel each is taken and what can't be
+ * seen.
+ */
+#define VMINSPECT_EVENT_LOST		0
+#define VMINSPECT_EVENT_SWAP_IN		1
+#define VMINSPECT_EVENT_SWAP_OUT	2
+#define VMINSPECT_EVENT_READ		3
+#define VMINSPECT_EVENT_WRITE		4
+#define VMINSPECT_NR_EVENTS		5
+
+/** VMINSPECT_EVENT_KINDS - mask of the kinds that can be asked for */
+#define VMINSPECT_EVENT_KINDS		0x1eU
+
+/* As what the actor did it. */
+#define VMINSPECT_AS_OTHER		0	/* ptrace, the kernel's own threads, ... */
+#define VMINSPECT_AS_FAULT		1	/* an access of its own */
+#define VMINSPECT_AS_KSWAPD		2
+#define VMINSPECT_AS_DIRECT		3	/* short of memory, it reclaimed some itself */
+#define VMINSPECT_AS_MEMCG		4	/* its memory cgroup was at its limit */
+#define VMINSPECT_AS_MADVISE		5	/* MADV_PAGEOUT */
+#define VMINSPECT_AS_KHUGEPAGED		6
+#define VMINSPECT_AS_SWAPOFF		7
+#define VMINSPECT_NR_AS			8
+
+/* Where a page came from or went to. */
+#define VMINSPECT_SOURCE_UNKNOWN	0
+#define VMINSPECT_SOURCE_DEVICE		1	/* a disk or a file */
+#define VMINSPECT_SOURCE_ZRAM		2
+#define VMINSPECT_SOURCE_ZSWAP		3
+#define VMINSPECT_SOURCE_ZERO		4	/* only that it is zero was kept */
+#define VMINSPECT_SOURCE_CACHE		5	/* it was in memory still, or already */
+#define VMINSPECT_NR_SOURCES		6
+
+/* Flags of an event: */
+#define VMINSPECT_EVENT_MAJOR		(1U << 0)	/* counted as a major fault */
+#define VMINSPECT_EVENT_RETRIED		(1U << 1)	/* took more than one try */
+#define VMINSPECT_EVENT_READAHEAD	(1U << 2)	/* not what was asked for */
+#define VMINSPECT_EVENT_SHMEM		(1U << 3)	/* shared memory: inode, index, dev */
+#define VMINSPECT_EVENT_FAILED		(1U << 4)	/* the device reported an error */
+#define VMINSPECT_EVENT_VA		(1U << 5)	/* va is known */
+#define VMINSPECT_NR_EVENT_FLAGS	6
+
+/** VMINSPECT_UNKNOWN - a time that could not be taken */
+#define VMINSPECT_UNKNOWN		(~0ULL)
+
+/**
+ * struct vminspect_event - a record of an event
+ * @time_ns: when it was complete, CLOCK_MONOTONIC. LOST: when the first was lost
+ * @latency_ns: how long it took, or VMINSPECT_UNKNOWN. SWAP_IN: from the fault's first
+ *	try until the page was mapped. READ, WRITE: from submission to completion
+ * @va: with VMINSPECT_EVENT_VA: the page's address, of the first one of several
+ * @ip: SWAP_IN: address of the user instruction that faulted; 0: not known, or none did
+ * @offset: slot in the swap area, of the first of several pages that follow it
+ * @cgroup: id of the owner's cgroup (v2), the inode number of its directory; where the
+ *	owner is not known that of the cgroup that the page is charged to; 0: none
+ * @inode: with VMINSPECT_EVENT_SHMEM: number of the file in its file system
+ * @index: likewise: page in the file
+ * @kind: VMINSPECT_EVENT_LOST, ...
+ * @source: VMINSPECT_SOURCE_*: SWAP_IN and READ from where, WRITE to where
+ * @as: VMINSPECT_AS_*
+ * @swap_type: number of the swap area
+ * @flags: VMINSPECT_EVENT_MAJOR, ...
+ * @pages: how many pages of 4096 bytes. LOST: how many records
+ * @pid: the owner's, 0: not known or none
+ * @actor_pid: the actor's process
+ * @actor_tid: the actor's thread
+ * @dev: with VMINSPECT_EVENT_SHMEM: number of the file system, major << 20 | minor
+ * @reserved: zero
+ * @comm: the owner's name, empty where not known
+ * @actor_comm: the actor's
+ */
+struct vminspect_event {
+	__u64 time_ns;
+	__u64 latency_ns;
+	__u64 va;
+	__u64 ip;
+	__u64 offset;
+	__u64 cgroup;
+	__u64 inode;
+	__u64 index;
+	__u8 kind;
+	__u8 source;
+	__u8 as;
+	__u8 swap_type;
+	__u32 flags;
+	__u32 pages;
+	__u32 pid;
+	__u32 actor_pid;
+	__u32 actor_tid;
+	__u32 dev;
+	__u32 reserved;
+	char comm[16];
+	char actor_comm[16];
+};
+
+/* Whose events: by the owner. */
+#define VMINSPECT_SCOPE_ALL	0	/* everybody's, also nobody's */
+#define VMINSPECT_SCOPE_TARGET	1	/* those of the bound address space */
+#define VMINSPECT_SCOPE_TASKS	2	/* a process and those that it starts from now on */
+#define VMINSPECT_SCOPE_CGROUP	3	/* a cgroup and those below it */
+#define VMINSPECT_NR_SCOPES	4
+
+/** VMINSPECT_EVENTS_NONBLOCK - the descriptor is opened with O_NONBLOCK */
+#define VMINSPECT_EVENTS_NONBLOCK	(1U << 0)
+
+/**
+ * struct vminspect_events - VMINSPECT_IOC_EVENTS: a descriptor to read events from
+ * @size: in: sizeof(struct vminspect_events)
+ * @flags: in: VMINSPECT_EVENTS_NONBLOCK or 0
+ * @scope: in: VMINSPECT_SCOPE_*
+ * @kinds: in: mask of 1 << VMINSPECT_EVENT_*, at least one
+ * @pid: in: TASKS: the process, as the caller's pid namespace numbers it; else 0
+ * @cgroup_fd: in: CGROUP: a descriptor of its directory, cgroup v2; else 0
+ * @record_size: in: sizeof(struct vminspect_event)
+ * @ring_records: in: records that wait in each of the rings, a power of two from 64 to
+ *	65536, or 0 for the usual number; out: the number
+ * @nr_rings: out: how many rings there are: one for each processor, at most 64
+ * @missing: out: mask of those of @kinds that this kernel does not let be seen
+ * @reserved: in: zero
+ *
+ * The ioctl returns the new descriptor, with O_CLOEXEC. Recording has begun when it
+ * returns. It lasts until the descriptor is closed or stopped, independent of that of
+ * the device.
+ *
+ * read(2) returns whole records, ordered by time: as many as there are, or it waits for
+ * one. It returns 0 after the last one once VMINSPECT_EVENTS_STOP was given. Errors:
+ * EINVAL, less than one record would fit; EAGAIN, there is none and the descriptor is
+ * O_NONBLOCK; EINTR; EFAULT: the records are still there.
+ *
+ * poll(2): POLLIN if there is a record; POLLIN and POLLHUP once stopped.
+ *
+ * If the reader is too slow its new records are lost: counted, and told by a record of
+ * kind LOST before the next one that found room. Nobody waits for a reader.
+ *
+ * A read or write belongs to the readers there were when it was submitted. Its owner is
+ * known if a fault in progress asked for the page, or if its slot was seen being given to
+ * one address space since somebody reads events. TARGET, TASKS and CGROUP leave out
+ * what is nobody's; for CGROUP the page's charge counts where the owner is not known.
+ *
+ * Return: a descriptor, or besides the common errors
+ *
+ * ========== ================================================================
+ * EPERM      the opener of the device had no CAP_SYS_ADMIN in the initial user namespace,
+ *            or that of a bound pagemap had not; or the kernel is locked down for
+ *            confidentiality
+ * EINVAL     unknown scope, kinds, record_size or ring_records
+ * ENXIO      TARGET: the descriptor is not bound
+ * ESRCH      TASKS: there is no such process
+ * EBADF      CGROUP: @cgroup_fd is not a directory of a cgroup v2
+ * EOPNOTSUPP none of @kinds can be seen, or probes are switched off
+ *            (``/proc/sys/kernel/ftrace_enabled``, ``kprobes/enabled`` in debugfs)
+ * EUSERS     there are 64 readers already
+ * EMFILE     too many open files
+ * ========== ================================================================
+ */
+struct vminspect_events {
+	__u32 size;
+	__u32 flags;
+	__u32 scope;
+	__u32 kinds;
+	__s32 pid;
+	__s32 cgroup_fd;
+	__u32 record_size;
+	__u32 ring_records;
+	__u32 nr_rings;
+	__u32 missing;
+	__u32 reserved[2];
+};
+
+/**
+ * VMINSPECT_EVENTS_STOP - record no more. What is being read and written at the moment
+ * is recorded, with a latency of VMINSPECT_UNKNOWN
+ */
+#define VMINSPECT_EVENTS_STOP		(1U << 0)
+
+/**
+ * struct vminspect_events_state - VMINSPECT_IOC_EVENTS_STATE: how a reader gets on
+ * @size: in: sizeof(struct vminspect_events_state)
+ * @flags: in: VMINSPECT_EVENTS_STOP or 0
+ * @records: out: records meant for this reader so far, those lost included; records of
+ *	kind LOST do not count
+ * @lost: out: how many of them were lost
+ * @missed: out: calls that the kernel's probes passed over while this reader was there,
+ *	because too many were under way at once
+ *
+ * Return: 0 or one of the common errors.
+ */
+struct vminspect_events_state {
+	__u32 size;
+	__u32 flags;
+	__u64 records;
+	__u64 lost;
+	__u64 missed;
 };
 
 #endif /* _UAPI_VMINSPECT_H */

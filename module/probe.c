@@ -1,0 +1,1464 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where the swap path is hooked: return probes and ftrace callbacks at functions, probes
+ * at tracepoints, and the records that they make.
+ *
+ * They are attached with the first reader or tracepoint that wants what they see and
+ * detached, all of them, with the last. Each makes its record from what it has at hand:
+ * it takes no lock that sleeps, and looks nothing up.
+ *
+ * Return probes stand at functions that tasks call, never interrupts: a probe that hits
+ * inside another one on the same processor is passed over by the kernel (kprobe_running()
+ * in kernel/kprobes.c), and interrupts are on in handlers. What completes in an interrupt
+ * is seen by a callback of ftrace, which knows no such limit.
+ *
+ * A task that sleeps in a probed function is no obstacle to detaching, nor to unloading:
+ * it returns into the kernel's own trampoline, which finds that there is no handler any
+ * more (rethook_free() and rethook_trampoline_handler() in kernel/trace/rethook.c).
+ */
+#include <linux/bio.h>
+#include <linux/cgroup.h>
+#include <linux/ftrace.h>
+#include <linux/kprobes.h>
+#include <linux/ktime.h>
+#include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/pagemap.h>
+#include <linux/pid_namespace.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/task.h>
+#include <linux/sched/task_stack.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+#include <linux/tracepoint.h>
+#include <linux/workqueue.h>
+
+#include "compat.h"
+#include "entry.h"
+#include "event.h"
+#include "flight.h"
+#include "owner.h"
+#include "probe.h"
+#include "swap.h"
+#include "task.h"
+#include "walk.h"
+
+static char *avoid = "";
+module_param(avoid, charp, 0444);
+MODULE_PARM_DESC(avoid, "functions and tracepoints to leave alone, separated by commas");
+
+/* Kinds that somebody wants at the moment. What else a probe sees has no record. */
+static u32 wanted_kinds;
+
+static bool probe_wanted(u8 kind)
+{
+	return READ_ONCE(wanted_kinds) & BIT(kind);
+}
+
+/* ---- Records ---- */
+
+/**
+ * struct making - a record being made
+ * @event: the record
+ * @owner: what filters need besides
+ *
+ * Made and used in one RCU section.
+ */
+struct making {
+	struct vminspect_event event;
+	struct vmi_owner owner;
+};
+
+static void making_start(struct making *making, u8 kind, u64 slot, u32 pages)
+{
+	swp_entry_t entry = { .val = slot };
+
+	memset(making, 0, sizeof(*making));
+	making->event.kind = kind;
+	making->event.latency_ns = VMINSPECT_UNKNOWN;
+	making->event.swap_type = swp_type(entry);
+	making->event.offset = swp_offset(entry);
+	making->event.pages = pages;
+}
+
+static void making_actor(struct making *making, u8 as)
+{
+	making->event.as = as;
+	making->event.actor_pid = task_tgid_nr(current);
+	making->event.actor_tid = task_pid_nr(current);
+	memcpy(making->event.actor_comm, current->comm, sizeof(making->event.actor_comm));
+}
+
+static void making_va(struct making *making, u64 va)
+{
+	making->event.va = va;
+	making->event.flags |= VMINSPECT_EVENT_VA;
+}
+
+static void making_cgroup(struct making *making, struct cgroup *cgroup)
+{
+	if (cgroup->root != &cgrp_dfl_root)	/* ids of v1 say nothing here */
+		return;
+	making->owner.cgroup = cgroup;
+	making->event.cgroup = cgroup_id(cgroup);
+}
+
+static void making_owner_task(struct making *making, struct task_struct *task)
+{
+	making->event.pid = task_tgid_nr(task);
+	/* Not get_task_comm(): its lock may be held by whom the probe interrupts. */
+	memcpy(making->event.comm, task->comm, sizeof(making->event.comm));
+	making_cgroup(making, task_dfl_cgroup(task));
+}
+
+/* @mm: in use. Its owner is NULL once its last task has exited (mm_update_next_owner()). */
+static void making_owner(struct making *making, struct mm_struct *mm)
+{
+#ifdef CONFIG_MEMCG
+	struct task_struct *task = rcu_dereference(mm->owner);
+
+	if (task)
+		making_owner_task(making, task);
+#endif
+	making->owner.mm = mm;
+}
+
+/* The owner that was remembered: it may have exited, and its pid may be another's. */
+static void making_remembered(struct making *making, const struct vmi_slot *known)
+{
+	struct task_struct *task;
+
+	making->owner.mm = known->mm;
+	making->event.pid = known->pid;
+	making_va(making, known->va);
+	task = pid_task(find_pid_ns(known->pid, &init_pid_ns), PIDTYPE_TGID);
+	if (task && READ_ONCE(task->mm) == known->mm)
+		making_owner_task(making, task);
+}
+
+/* @folio: locked, or under writeback: it stays charged to the same cgroup. */
+static void making_charge(struct making *making, struct folio *folio)
+{
+#ifdef CONFIG_MEMCG
+	struct mem_cgroup *memcg = folio_memcg(folio);
+
+	if (memcg && !making->owner.cgroup)
+		making_cgroup(making, memcg->css.cgroup);
+#endif
+}
+
+static void making_record(struct making *making)
+{
+	vmi_event_record(&making->event,
+			 vmi_event_wanted_by(&making->event, &making->owner));
+}
+
+/* ---- What the calling task is doing ---- */
+
+static bool is_khugepaged(void)
+{
+	return current->flags & PF_KTHREAD && !strcmp(current->comm, "khugepaged");
+}
+
+/* As what does the calling task push pages out? */
+static u8 pushing_as(void)
+{
+	const struct vmi_task *task = vmi_task_find();
+
+	if (current_is_kswapd())
+		return VMINSPECT_AS_KSWAPD;
+	if (is_khugepaged())
+		return VMINSPECT_AS_KHUGEPAGED;
+	if (task && task->doing & VMI_TASK_RECLAIM)
+		return task->reclaim;
+	if (task && task->doing & VMI_TASK_SWAPOFF)
+		return VMINSPECT_AS_SWAPOFF;
+	/* A reclaim has a state; if it is not known here it began before we did. */
+	if (current->flags & PF_KTHREAD || current->reclaim_state)
+		return VMINSPECT_AS_OTHER;
+	return VMINSPECT_AS_MADVISE;
+}
+
+/* As what does it bring them back, for @mm? */
+static u8 pulling_as(const struct mm_struct *mm)
+{
+	const struct vmi_task *task = vmi_task_find();
+
+	if (task && task->doing & VMI_TASK_SWAPOFF)
+		return VMINSPECT_AS_SWAPOFF;
+	if (is_khugepaged())
+		return VMINSPECT_AS_KHUGEPAGED;
+	return mm && mm == current->mm ? VMINSPECT_AS_FAULT : VMINSPECT_AS_OTHER;
+}
+
+static struct vmi_fault *current_fault(void)
+{
+	const struct vmi_task *task = vmi_task_find();
+
+	return task && task->doing & VMI_TASK_FAULT ? task->fault : NULL;
+}
+
+static bool fault_asks_for(const struct vmi_fault *fault, u64 slot, u32 pages)
+{
+	return fault->slot >= slot && fault->slot - slot < pages;
+}
+
+/* A page that the fault under way asked for came from there. */
+static void fault_found(u64 slot, u32 pages, u8 source)
+{
+	struct vmi_fault *fault = current_fault();
+
+	if (fault && fault_asks_for(fault, slot, pages) && !fault->source)
+		fault->source = source;
+}
+
+/* ---- Pages that come back ---- */
+
+/**
+ * struct fault_call - a call of do_swap_page() or shmem_swapin_folio()
+ * @fault: what is known of the page
+ * @task: the caller's place, if there was one
+ * @vmf: do_swap_page(): the fault, on the stack of its caller until it returns
+ * @ip: the user instruction that faulted; 0: none
+ * @as: as what the page is brought back
+ * @inode: shmem_swapin_folio(): number of the file
+ * @index: likewise: page in it
+ * @dev: likewise: its file system
+ * @major: likewise: where it says that this is a major fault; NULL: no fault
+ */
+struct fault_call {
+	struct vmi_fault fault;
+	struct vmi_task *task;
+	struct vm_fault *vmf;
+	u64 ip;
+	u8 as;
+	u64 inode;
+	u64 index;
+	u32 dev;
+	const vm_fault_t *major;
+};
+
+static void fault_enter(struct fault_call *call)
+{
+	call->as = pulling_as(call->fault.mm);
+	call->task = vmi_task_enter(VMI_TASK_FAULT);
+	if (call->task)
+		call->task->fault = &call->fault;
+}
+
+static void fault_record(struct fault_call *call, u32 flags)
+{
+	const struct vmi_fault *fault = &call->fault;
+	struct making making;
+
+	rcu_read_lock();
+	making_start(&making, VMINSPECT_EVENT_SWAP_IN, fault->slot, fault->pages);
+	making.event.latency_ns = ktime_get_ns() - fault->start_ns;
+	making.event.ip = call->ip;
+	making.event.source = fault->source;
+	making.event.inode = call->inode;
+	making.event.index = call->index;
+	making.event.dev = call->dev;
+	making.event.flags = fault->flags | flags;
+	making_actor(&making, call->as);
+	if (fault->mm) {
+		making_owner(&making, fault->mm);
+		making_va(&making, fault->va);
+	}
+	making_record(&making);
+	rcu_read_unlock();
+}
+
+static int swap_page_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct vm_fault *vmf = (struct vm_fault *)vmi_compat_argument(regs, 0);
+	struct fault_call *call = (struct fault_call *)ri->data;
+	u64 slot;
+
+	if (!vmi_entry_swapped(pte_val(vmf->orig_pte), &slot))
+		return 1;	/* migrating and the like: not of swap */
+	memset(call, 0, sizeof(*call));
+	call->vmf = vmf;
+	call->fault = (struct vmi_fault){
+		.mm = vmf->vma->vm_mm,
+		.va = vmf->address & PAGE_MASK,
+		.slot = slot,
+		.start_ns = ktime_get_ns(),
+	};
+	vmi_task_resume_fault(&call->fault);
+	call->fault.pages = 1;
+	/* mm_account_fault(): a fault that was tried before is a major one. */
+	if (vmf->flags & FAULT_FLAG_TRIED)
+		call->fault.flags |= VMINSPECT_EVENT_MAJOR | VMINSPECT_EVENT_RETRIED;
+	if (vmf->flags & FAULT_FLAG_USER)
+		call->ip = task_pt_regs(current)->ip;
+	fault_enter(call);
+	return 0;
+}
+
+/*
+ * The vma is not looked at here: a fault that has to be retried let go of its lock.
+ * orig_pte is replaced by the new entry where the page was mapped, and only there.
+ */
+static int swap_page_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct fault_call *call = (struct fault_call *)ri->data;
+	vm_fault_t ret = (__force vm_fault_t)regs_return_value(regs);
+	struct vmi_fault *fault = &call->fault;
+
+	if (ret & VM_FAULT_MAJOR) {
+		fault->flags |= VMINSPECT_EVENT_MAJOR;
+		fault->read = true;
+		if (!fault->source)
+			fault->source = vmi_swap_source(swp_type((swp_entry_t){ fault->slot }));
+	}
+	if (pte_present(call->vmf->orig_pte)) {
+		if (!fault->source && !fault->read)
+			fault->source = VMINSPECT_SOURCE_CACHE;
+		if (probe_wanted(VMINSPECT_EVENT_SWAP_IN))
+			fault_record(call, 0);
+	} else if (ret & VM_FAULT_RETRY) {
+		fault->flags |= VMINSPECT_EVENT_RETRIED;
+		vmi_task_keep_fault(fault);
+	}
+	vmi_task_leave(call->task, VMI_TASK_FAULT);
+	return 0;
+}
+
+static int shmem_in_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	const struct inode *inode = (struct inode *)vmi_compat_argument(regs, 0);
+	void *slot = *(void **)vmi_compat_argument(regs, 2);
+	struct vm_area_struct *vma = vmi_compat_shmem_vma(regs);
+	struct fault_call *call = (struct fault_call *)ri->data;
+	swp_entry_t entry;
+
+	if (!xa_is_value(slot))
+		return 1;
+	entry = radix_to_swp_entry(slot);
+	if (swp_type(entry) >= MAX_SWAPFILES)
+		return 1;	/* what can't be read any more */
+	memset(call, 0, sizeof(*call));
+	call->inode = inode->i_ino;
+	call->dev = inode->i_sb->s_dev;
+	call->index = vmi_compat_argument(regs, 1);
+	call->major = (vm_fault_t *)vmi_compat_argument(regs, 6);
+	call->fault = (struct vmi_fault){
+		.slot = entry.val, .start_ns = ktime_get_ns(), .pages = 1,
+	};
+	if (vma) {
+		call->fault.mm = vma->vm_mm;
+		call->fault.va = vma->vm_start + ((call->index - vma->vm_pgoff) << PAGE_SHIFT);
+	}
+	fault_enter(call);
+	return 0;
+}
+
+static int shmem_in_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct fault_call *call = (struct fault_call *)ri->data;
+	struct vmi_fault *fault = &call->fault;
+	u32 flags = VMINSPECT_EVENT_SHMEM;
+
+	/* On the stack of the caller, which has not gone on yet. */
+	if (call->major && *call->major & VM_FAULT_MAJOR)
+		flags |= VMINSPECT_EVENT_MAJOR;
+	if (!fault->source && flags & VMINSPECT_EVENT_MAJOR)
+		fault->source = vmi_swap_source(swp_type((swp_entry_t){ fault->slot }));
+	else if (!fault->source && call->major)
+		fault->source = VMINSPECT_SOURCE_CACHE;
+	if (!(int)regs_return_value(regs) && probe_wanted(VMINSPECT_EVENT_SWAP_IN))
+		fault_record(call, flags);
+	vmi_task_leave(call->task, VMI_TASK_FAULT);
+	return 0;
+}
+
+/* What swapoff brings back for an address space, or for a file. */
+struct swapoff_call {
+	struct vmi_task *task;
+};
+
+static int swapoff_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct swapoff_call *call = (struct swapoff_call *)ri->data;
+
+	call->task = vmi_task_enter(VMI_TASK_SWAPOFF);
+	return 0;
+}
+
+static int swapoff_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct swapoff_call *call = (struct swapoff_call *)ri->data;
+
+	vmi_task_leave(call->task, VMI_TASK_SWAPOFF);
+	return 0;
+}
+
+/*
+ * An anonymous page is being mapped: in a fault, which may map several at once, or by
+ * swapoff. The page is locked and in the swap cache, so that its slot is its own.
+ */
+static int mapped_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct folio *folio = page_folio((struct page *)vmi_compat_argument(regs, 0));
+	struct vm_area_struct *vma;
+	const struct vmi_task *task = vmi_task_find();
+	struct making making;
+
+	if (!task)
+		return 1;
+	if (task->doing & VMI_TASK_FAULT) {
+		task->fault->pages = vmi_compat_mapped_pages(regs);
+		return 1;
+	}
+	if (!(task->doing & VMI_TASK_SWAPOFF) || !folio_test_swapcache(folio))
+		return 1;
+	vma = (struct vm_area_struct *)vmi_compat_argument(regs, VMI_COMPAT_MAPPED_VMA);
+	rcu_read_lock();
+	making_start(&making, VMINSPECT_EVENT_SWAP_IN, vmi_compat_folio_slot(folio),
+		     vmi_compat_mapped_pages(regs));
+	making_actor(&making, VMINSPECT_AS_SWAPOFF);
+	making_owner(&making, vma->vm_mm);
+	making_va(&making, vmi_compat_argument(regs, VMI_COMPAT_MAPPED_ADDRESS));
+	making_record(&making);
+	rcu_read_unlock();
+	return 1;
+}
+
+/* ---- Pages that go out ---- */
+
+/**
+ * struct unmap_call - a call of try_to_unmap_one()
+ * @mm: out of which address space
+ * @va: of the first page that may be mapped there
+ * @slot: its slot; those of the others follow
+ * @nr: how many
+ * @before: which of them had given way before
+ */
+struct unmap_call {
+	struct mm_struct *mm;
+	u64 va;
+	u64 slot;
+	u32 nr;
+	DECLARE_BITMAP(before, HPAGE_PMD_NR);
+};
+
+static bool unmap_is_out(const struct unmap_call *call, u32 nr)
+{
+	u64 slot;
+
+	return vmi_entry_swapped(vmi_walk_peek(call->mm, call->va + nr * PAGE_SIZE), &slot) &&
+	       slot == call->slot + nr;
+}
+
+/* The part of the folio that is in this mapping: see vma_address() in mm/internal.h. */
+static void unmap_part(struct unmap_call *call, struct folio *folio,
+		       const struct vm_area_struct *vma)
+{
+	unsigned long skip;
+
+	call->nr = folio_nr_pages(folio);
+	if (call->nr == 1)
+		return;
+	skip = vma->vm_pgoff + ((call->va - vma->vm_start) >> PAGE_SHIFT) - folio->index;
+	call->slot += skip;
+	call->nr = min3(call->nr - skip, (unsigned long)HPAGE_PMD_NR,
+			(vma->vm_end - (unsigned long)call->va) >> PAGE_SHIFT);
+}
+
+static int unmap_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct folio *folio = (struct folio *)vmi_compat_argument(regs, 0);
+	const struct vm_area_struct *vma =
+		(struct vm_area_struct *)vmi_compat_argument(regs, 1);
+	struct unmap_call *call = (struct unmap_call *)ri->data;
+	u32 i;
+
+	/* Others are dropped, or belong to a file: shared memory is seen elsewhere. */
+	if (!folio_test_anon(folio) || !folio_test_swapcache(folio))
+		return 1;
+	call->mm = vma->vm_mm;
+	call->va = vmi_compat_argument(regs, 2);
+	call->slot = vmi_compat_folio_slot(folio);
+	unmap_part(call, folio, vma);
+	bitmap_zero(call->before, HPAGE_PMD_NR);
+	rcu_read_lock();
+	for (i = 0; i < call->nr; i++)
+		if (unmap_is_out(call, i))
+			__set_bit(i, call->before);
+	rcu_read_unlock();
+	return 0;
+}
+
+static void unmap_remember(const struct unmap_call *call, u32 from, u32 to, u32 pid)
+{
+	struct vmi_slot known = { .mm = call->mm, .pid = pid };
+
+	for (; from < to; from++) {
+		known.slot = call->slot + from;
+		known.va = call->va + from * PAGE_SIZE;
+		vmi_owner_set(&known);
+	}
+}
+
+static void unmap_record(const struct unmap_call *call, u32 from, u32 to)
+{
+	struct making making;
+
+	making_start(&making, VMINSPECT_EVENT_SWAP_OUT, call->slot + from, to - from);
+	making_owner(&making, call->mm);
+	unmap_remember(call, from, to, making.event.pid);
+	if (!probe_wanted(VMINSPECT_EVENT_SWAP_OUT))
+		return;
+	making_actor(&making, pushing_as());
+	making_va(&making, call->va + from * PAGE_SIZE);
+	making_record(&making);
+}
+
+/*
+ * What the function returns does not say which pages gave way, so their entries are
+ * looked at. The lock of the rmap is still held, by the caller: the mapping's tables are
+ * there (see vmi_walk_peek()), and the folio is locked, so that none came back yet.
+ */
+static int unmap_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	const struct unmap_call *call = (struct unmap_call *)ri->data;
+	u32 i, from = 0;
+
+	rcu_read_lock();
+	for (i = 0; i < call->nr; i++) {
+		if (!test_bit(i, call->before) && unmap_is_out(call, i))
+			continue;
+		if (from < i)
+			unmap_record(call, from, i);
+		from = i + 1;
+	}
+	if (from < i)
+		unmap_record(call, from, i);
+	rcu_read_unlock();
+	return 0;
+}
+
+struct shmem_out_call {
+	struct vmi_task *task;
+};
+
+/* The folio is locked: it stays in its file as long. */
+static int shmem_out_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	const struct folio *folio =
+		page_folio((struct page *)vmi_compat_argument(regs, 0));
+	struct shmem_out_call *call = (struct shmem_out_call *)ri->data;
+	const struct inode *inode = folio->mapping->host;
+	struct vmi_task *task = vmi_task_enter(VMI_TASK_SHMEM);
+
+	call->task = task;
+	if (task) {
+		task->shmem.inode = inode->i_ino;
+		task->shmem.dev = inode->i_sb->s_dev;
+		task->shmem.index = folio->index;
+		task->shmem.folio = folio;
+	}
+	return 0;
+}
+
+static int shmem_out_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct shmem_out_call *call = (struct shmem_out_call *)ri->data;
+
+	vmi_task_leave(call->task, VMI_TASK_SHMEM);
+	return 0;
+}
+
+/* A page of shared memory has left its file by now, and its slot stands there. */
+static int write_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct folio *folio =
+		page_folio((struct page *)vmi_compat_argument(regs, VMI_COMPAT_WRITE_FOLIO));
+	const struct vmi_task *task = vmi_task_find();
+	u64 slot = vmi_compat_folio_slot(folio);
+	struct making making;
+
+	if (!task || !(task->doing & VMI_TASK_SHMEM) || task->shmem.folio != folio)
+		return 1;
+	vmi_owner_clear(slot);
+	if (!probe_wanted(VMINSPECT_EVENT_SWAP_OUT))
+		return 1;
+	rcu_read_lock();
+	making_start(&making, VMINSPECT_EVENT_SWAP_OUT, slot, folio_nr_pages(folio));
+	making.event.flags = VMINSPECT_EVENT_SHMEM;
+	making.event.inode = task->shmem.inode;
+	making.event.index = task->shmem.index;
+	making.event.dev = task->shmem.dev;
+	making_actor(&making, pushing_as());
+	making_charge(&making, folio);
+	making_record(&making);
+	rcu_read_unlock();
+	return 1;
+}
+
+/* ---- Reading and writing ---- */
+
+/**
+ * struct io_call - a call that reads or writes a page
+ * @folio: the page; the caller holds a reference until it goes on
+ * @key: in flight
+ * @start_ns: since when
+ * @slot: zswap: the slot
+ * @sync: the caller reads and waits
+ */
+struct io_call {
+	struct folio *folio;
+	u64 key;
+	u64 start_ns;
+	u64 slot;
+	bool sync;
+};
+
+static void flight_record(struct vmi_flight *flight, u8 source, bool failed)
+{
+	rcu_read_lock();
+	flight->event.latency_ns = ktime_get_ns() - flight->start_ns;
+	if (source)
+		flight->event.source = source;
+	if (failed)
+		flight->event.flags |= VMINSPECT_EVENT_FAILED;
+	vmi_event_record(&flight->event, flight->readers);
+	rcu_read_unlock();
+}
+
+/* Whose page is it, and who wants it? A fault that asks for it knows best. */
+static void read_making(struct making *making, struct folio *folio, u64 slot, u32 pages)
+{
+	const struct vmi_fault *fault = current_fault();
+	bool asked = fault && fault_asks_for(fault, slot, pages);
+	struct vmi_slot known;
+
+	making_start(making, VMINSPECT_EVENT_READ, slot, pages);
+	making_actor(making, pulling_as(fault ? fault->mm : NULL));
+	if (asked && fault->mm) {
+		making_owner(making, fault->mm);
+		making_va(making, fault->va);
+	} else if (vmi_owner_get(slot, &known)) {
+		making_remembered(making, &known);
+	}
+	if (!asked && making->event.as != VMINSPECT_AS_SWAPOFF)
+		making->event.flags |= VMINSPECT_EVENT_READAHEAD;
+	making_charge(making, folio);
+}
+
+static void write_making(struct making *making, struct folio *folio, u64 slot, u32 pages)
+{
+	struct vmi_slot known;
+	u32 i;
+
+	making_start(making, VMINSPECT_EVENT_WRITE, slot, pages);
+	making_actor(making, pushing_as());
+	if (vmi_owner_get(slot, &known))
+		making_remembered(making, &known);
+	making_charge(making, folio);
+	for (i = 0; i < pages; i++)
+		vmi_owner_written(slot + i);
+}
+
+/* It is on its way from here on. */
+static void io_start(struct io_call *call, struct making *making)
+{
+	struct vmi_flight flight = { .event = making->event, .start_ns = ktime_get_ns() };
+	swp_entry_t entry = { .val = vmi_compat_folio_slot(call->folio) };
+
+	flight.event.source = vmi_swap_source(swp_type(entry));
+	call->key = vmi_flight_key(making->event.kind, entry.val);
+	call->start_ns = flight.start_ns;
+	if (!vmi_flight_add(call->key, &flight, &making->owner))
+		vmi_event_record(&flight.event, flight.readers);
+}
+
+static void io_end(const struct io_call *call, bool failed)
+{
+	struct vmi_flight flight;
+
+	if (vmi_flight_take(call->key, call->start_ns, &flight))
+		flight_record(&flight, 0, failed);
+}
+
+/* A file system reads or writes: when it is done can't be seen. */
+static bool io_by_file_system(const struct io_call *call)
+{
+	swp_entry_t entry = { .val = call->key >> 2 };
+	struct vmi_flight flight;
+
+	if (!vmi_swap_by_file_system(swp_type(entry)))
+		return false;
+	if (vmi_flight_take(call->key, call->start_ns, &flight))
+		vmi_event_record(&flight.event, flight.readers);
+	return true;
+}
+
+static int read_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct folio *folio =
+		page_folio((struct page *)vmi_compat_argument(regs, VMI_COMPAT_READ_FOLIO));
+	struct io_call *call = (struct io_call *)ri->data;
+	struct making making;
+
+	*call = (struct io_call){ .folio = folio };
+	rcu_read_lock();
+	read_making(&making, folio, vmi_compat_folio_slot(folio), folio_nr_pages(folio));
+	io_start(call, &making);
+	rcu_read_unlock();
+	return 0;
+}
+
+/*
+ * What was read at once is known by the page being up to date: read_done() comes
+ * before that, so that it is either done by now, or was not needed. A page that is
+ * unlocked without being up to date could not be read.
+ */
+static int read_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	const struct io_call *call = (struct io_call *)ri->data;
+	swp_entry_t entry = { .val = call->key >> 2 };
+
+	if (folio_test_uptodate(call->folio))
+		io_end(call, false);
+	else if (!io_by_file_system(call) && !folio_test_locked(call->folio))
+		io_end(call, true);
+	fault_found(entry.val, folio_nr_pages(call->folio), vmi_swap_source(swp_type(entry)));
+	return 0;
+}
+
+static int write_device_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct folio *folio =
+		page_folio((struct page *)vmi_compat_argument(regs, VMI_COMPAT_WRITE_FOLIO));
+	struct io_call *call = (struct io_call *)ri->data;
+	struct making making;
+
+	*call = (struct io_call){ .folio = folio };
+	rcu_read_lock();
+	write_making(&making, folio, vmi_compat_folio_slot(folio), folio_nr_pages(folio));
+	io_start(call, &making);
+	rcu_read_unlock();
+	return 0;
+}
+
+/* Likewise by writeback being over. */
+static int write_device_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	const struct io_call *call = (struct io_call *)ri->data;
+
+	if (!io_by_file_system(call) && !folio_test_writeback(call->folio))
+		io_end(call, false);
+	return 0;
+}
+
+static int zswap_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct io_call *call = (struct io_call *)ri->data;
+
+	*call = (struct io_call){
+		.folio = page_folio((struct page *)
+				    vmi_compat_argument(regs, VMI_COMPAT_ZSWAP_FOLIO)),
+		.slot = vmi_compat_zswap_slot(regs),
+		.start_ns = ktime_get_ns(),
+	};
+	return 0;
+}
+
+static int zswap_load_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	const struct io_call *call = (struct io_call *)ri->data;
+	struct vmi_flight flight;
+
+	if (!vmi_compat_zswap_loaded(regs_return_value(regs)))
+		return 0;
+	fault_found(call->slot, folio_nr_pages(call->folio), VMINSPECT_SOURCE_ZSWAP);
+	if (vmi_flight_take(vmi_flight_key(VMINSPECT_EVENT_READ, call->slot), 0, &flight))
+		flight_record(&flight, VMINSPECT_SOURCE_ZSWAP, false);
+	return 0;
+}
+
+static int zswap_store_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	const struct io_call *call = (struct io_call *)ri->data;
+	struct making making;
+
+	if (!vmi_compat_zswap_stored(regs_return_value(regs)))
+		return 0;
+	rcu_read_lock();
+	write_making(&making, call->folio, call->slot, folio_nr_pages(call->folio));
+	making.event.source = VMINSPECT_SOURCE_ZSWAP;
+	making.event.latency_ns = ktime_get_ns() - call->start_ns;
+	making_record(&making);
+	rcu_read_unlock();
+	return 0;
+}
+
+/*
+ * A bio of the swap code has arrived, and its pages are unlocked, or their writeback ends,
+ * after this. Until then they are in the swap cache, or else their reader waits: see
+ * read_exit().
+ */
+static void bio_done(struct bio *bio, u8 kind)
+{
+	struct vmi_flight flight;
+	struct folio_iter iter;
+	u64 key;
+
+	bio_for_each_folio_all(iter, bio) {
+		if (!folio_test_swapcache(iter.folio))
+			continue;
+		key = vmi_flight_key(kind, vmi_compat_folio_slot(iter.folio));
+		if (vmi_flight_take(key, 0, &flight))
+			flight_record(&flight, 0, bio->bi_status);
+	}
+}
+
+static void read_done(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+		      struct ftrace_regs *regs)
+{
+	bio_done((struct bio *)vmi_compat_ftrace_argument(regs, 0), VMINSPECT_EVENT_READ);
+}
+
+static void write_done(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+		       struct ftrace_regs *regs)
+{
+	bio_done((struct bio *)vmi_compat_ftrace_argument(regs, 0), VMINSPECT_EVENT_WRITE);
+}
+
+/* ---- Who reclaims, who starts whom ---- */
+
+static void reclaim_begin(u8 as)
+{
+	struct vmi_task *task = vmi_task_enter(VMI_TASK_RECLAIM);
+
+	if (task)
+		task->reclaim = as;
+}
+
+/*
+ * Of these tracepoints that they were passed is enough: arguments that kernels add or
+ * take away are not looked at.
+ */
+static void direct_begin(void *data)
+{
+	reclaim_begin(VMINSPECT_AS_DIRECT);
+}
+
+static void memcg_begin(void *data)
+{
+	reclaim_begin(VMINSPECT_AS_MEMCG);
+}
+
+static void reclaim_end(void *data)
+{
+	struct vmi_task *task = vmi_task_find();
+
+	if (task)
+		vmi_task_leave(task, VMI_TASK_RECLAIM);
+}
+
+/* Before the child runs for the first time: kernel_clone(). */
+static void forked(void *data, struct task_struct *parent, struct task_struct *child)
+{
+	if (!thread_group_leader(child))
+		return;
+	rcu_read_lock();
+	vmi_event_forked(task_tgid_nr(parent), task_tgid_nr(child));
+	rcu_read_unlock();
+}
+
+/* ---- Attaching and detaching ---- */
+
+#define ON_IN	BIT(VMINSPECT_EVENT_SWAP_IN)
+#define ON_OUT	BIT(VMINSPECT_EVENT_SWAP_OUT)
+#define ON_READ	BIT(VMINSPECT_EVENT_READ)
+#define ON_WRITE	BIT(VMINSPECT_EVENT_WRITE)
+
+/**
+ * struct hook - a function that is hooked
+ * @name: the function
+ * @kinds: which events can't be had without it
+ * @absent: this kernel is configured without it, and nothing is missing
+ * @entry: at its entry; returns 1 if its return is of no interest
+ * @exit: at its return
+ * @size: of what the former keeps for the latter
+ * @depth: how many tasks may be in it at once, asleep; more are missed
+ * @probe: of the kernel
+ * @attached: it is registered
+ * @available: it could be
+ */
+struct hook {
+	const char *name;
+	u32 kinds;
+	bool absent;
+	kretprobe_handler_t entry;
+	kretprobe_handler_t exit;
+	size_t size;
+	int depth;
+	struct kretprobe probe;
+	bool attached;
+	bool available;
+};
+
+static struct hook hooks[] = {
+	{ .name = "do_swap_page", .kinds = ON_IN | ON_READ, .entry = swap_page_entry,
+	  .exit = swap_page_exit, .size = sizeof(struct fault_call), .depth = 1024 },
+	{ .name = "shmem_swapin_folio", .kinds = ON_IN | ON_READ, .entry = shmem_in_entry,
+	  .exit = shmem_in_exit, .size = sizeof(struct fault_call), .depth = 512,
+	  .absent = !IS_ENABLED(CONFIG_SHMEM) },
+	{ .name = "unuse_pte_range", .kinds = ON_IN | ON_READ, .entry = swapoff_entry,
+	  .exit = swapoff_exit, .size = sizeof(struct swapoff_call), .depth = 64 },
+	{ .name = "shmem_unuse", .kinds = ON_IN | ON_READ, .entry = swapoff_entry,
+	  .exit = swapoff_exit, .size = sizeof(struct swapoff_call), .depth = 64,
+	  .absent = !IS_ENABLED(CONFIG_SHMEM) },
+	{ .name = VMI_COMPAT_MAPPED, .kinds = ON_IN, .entry = mapped_entry, .depth = 256 },
+	{ .name = "try_to_unmap_one", .kinds = ON_OUT | ON_READ | ON_WRITE, .entry = unmap_entry,
+	  .exit = unmap_exit, .size = sizeof(struct unmap_call), .depth = 512 },
+	{ .name = VMI_COMPAT_SHMEM_WRITE, .kinds = ON_OUT | ON_READ | ON_WRITE,
+	  .entry = shmem_out_entry, .exit = shmem_out_exit,
+	  .size = sizeof(struct shmem_out_call), .depth = 512,
+	  .absent = !IS_ENABLED(CONFIG_SHMEM) },
+	{ .name = VMI_COMPAT_WRITE, .kinds = ON_OUT | ON_READ | ON_WRITE, .entry = write_entry,
+	  .depth = 256 },
+	{ .name = VMI_COMPAT_ZSWAP_LOAD, .kinds = ON_IN | ON_READ, .entry = zswap_entry,
+	  .exit = zswap_load_exit, .size = sizeof(struct io_call), .depth = 512,
+	  .absent = !IS_ENABLED(CONFIG_ZSWAP) },
+	{ .name = VMI_COMPAT_ZSWAP_STORE, .kinds = ON_WRITE, .entry = zswap_entry,
+	  .exit = zswap_store_exit, .size = sizeof(struct io_call), .depth = 512,
+	  .absent = !IS_ENABLED(CONFIG_ZSWAP) },
+	{ .name = VMI_COMPAT_READ, .kinds = ON_READ, .entry = read_entry,
+	  .exit = read_exit, .size = sizeof(struct io_call), .depth = 1024 },
+	{ .name = "__swap_writepage", .kinds = ON_WRITE, .entry = write_device_entry,
+	  .exit = write_device_exit, .size = sizeof(struct io_call), .depth = 512 },
+};
+
+/**
+ * struct end - a function that is hooked where interrupts call it
+ * @name: the function
+ * @kinds: as in struct hook
+ * @ops: of ftrace
+ * @attached: it is registered
+ * @available: it could be
+ */
+struct end {
+	const char *name;
+	u32 kinds;
+	struct ftrace_ops ops;
+	bool attached;
+	bool available;
+};
+
+#define END_FLAGS	(FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_RECURSION)
+
+static struct end ends[] = {
+	{ VMI_COMPAT_READ_DONE, ON_READ, { .func = read_done, .flags = END_FLAGS } },
+	{ VMI_COMPAT_WRITE_DONE, ON_WRITE, { .func = write_done, .flags = END_FLAGS } },
+};
+
+/**
+ * struct point - a tracepoint that is hooked
+ * @name: the tracepoint
+ * @kinds: as in struct hook; VMI_PROBE_FORKS is one here
+ * @probe: what is called
+ * @tracepoint: the kernel's; NULL: there is none of that name
+ * @attached: it is registered
+ */
+struct point {
+	const char *name;
+	u32 kinds;
+	void *probe;
+	struct tracepoint *tracepoint;
+	bool attached;
+};
+
+static struct point points[] = {
+	{ "mm_vmscan_direct_reclaim_begin", ON_OUT | ON_WRITE, direct_begin },
+	{ "mm_vmscan_direct_reclaim_end", ON_OUT | ON_WRITE, reclaim_end },
+	{ "mm_vmscan_memcg_reclaim_begin", ON_OUT | ON_WRITE, memcg_begin },
+	{ "mm_vmscan_memcg_reclaim_end", ON_OUT | ON_WRITE, reclaim_end },
+	{ "mm_vmscan_node_reclaim_begin", ON_OUT | ON_WRITE, direct_begin },
+	{ "mm_vmscan_node_reclaim_end", ON_OUT | ON_WRITE, reclaim_end },
+	{ "sched_process_fork", VMI_PROBE_FORKS, forked },
+};
+
+/*
+ * Who wants what.
+ *
+ * lock: of attaching and detaching, and of all that follows. Never taken within
+ *	tracepoints_mutex, which registering a probe at a tracepoint takes
+ * users: how many readers want each kind; by bit number
+ * started: the tables are there
+ * missed: calls that the probes attached before passed over
+ * trace_lock: of what follows, which is changed within tracepoints_mutex
+ * traced: mask of kinds whose tracepoints are enabled
+ * exiting: the module goes: nothing is attached any more
+ */
+static struct {
+	struct mutex lock;	/* attaching and detaching, and all that follows */
+	unsigned int users[32];
+	bool started;
+	u64 missed;
+	spinlock_t trace_lock;	/* what follows */
+	u32 traced;
+	bool exiting;
+} want = {
+	.lock = __MUTEX_INITIALIZER(want.lock),
+	.trace_lock = __SPIN_LOCK_UNLOCKED(want.trace_lock),
+};
+
+static bool probe_avoided(const char *name)
+{
+	size_t length = strlen(name);
+	const char *at;
+
+	for (at = avoid; (at = strstr(at, name)); at += length)
+		if ((at == avoid || at[-1] == ',') && (!at[length] || at[length] == ','))
+			return true;
+	return false;
+}
+
+/* A probe of a function of our own: do probes work at the moment? */
+static int beats;
+
+static noinline void probe_beat(void)
+{
+	barrier();
+}
+
+static int beat_handler(struct kprobe *probe, struct pt_regs *regs)
+{
+	WRITE_ONCE(beats, 1);
+	return 0;
+}
+
+/* With ftrace or all kprobes switched off they can be registered, and are never hit. */
+static bool probes_work(void)
+{
+	struct kprobe probe = {
+		.addr = (kprobe_opcode_t *)probe_beat, .pre_handler = beat_handler,
+	};
+
+	beats = 0;
+	if (register_kprobe(&probe))
+		return false;
+	probe_beat();
+	unregister_kprobe(&probe);
+	return READ_ONCE(beats);
+}
+
+static bool hook_attach(struct hook *hook)
+{
+	if (hook->attached || !hook->available)
+		return hook->attached;
+	hook->probe = (struct kretprobe){
+		.kp.symbol_name = hook->name,
+		.entry_handler = hook->entry,
+		.handler = hook->exit,
+		.data_size = hook->size,
+		.maxactive = hook->depth,
+	};
+	hook->attached = !register_kretprobe(&hook->probe);
+	return hook->attached;
+}
+
+static bool end_attach(struct end *end)
+{
+	if (!end->attached && end->available)
+		end->attached = !register_ftrace_function(&end->ops);
+	return end->attached;
+}
+
+static bool point_attach(struct point *point)
+{
+	if (!point->attached && point->tracepoint)
+		point->attached = !tracepoint_probe_register(point->tracepoint, point->probe, NULL);
+	return point->attached;
+}
+
+static u64 hook_missed(const struct hook *hook)
+{
+	return hook->attached ? (u64)hook->probe.nmissed + hook->probe.kp.nmissed : 0;
+}
+
+static void hooks_detach(void)
+{
+	struct kretprobe *probes[ARRAY_SIZE(hooks)];
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < ARRAY_SIZE(hooks); i++)
+		if (hooks[i].attached)
+			probes[nr++] = &hooks[i].probe;
+	if (nr)
+		unregister_kretprobes(probes, nr);
+	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
+		want.missed += hook_missed(&hooks[i]);
+		hooks[i].attached = false;
+	}
+}
+
+static void ends_detach(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		if (ends[i].attached)
+			unregister_ftrace_function(&ends[i].ops);
+		ends[i].attached = false;
+	}
+}
+
+static void points_detach(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(points); i++) {
+		if (!points[i].attached)
+			continue;
+		tracepoint_probe_unregister(points[i].tracepoint, points[i].probe, NULL);
+		points[i].attached = false;
+	}
+	tracepoint_synchronize_unregister();
+}
+
+/*
+ * Submissions first, then completions: after both, and the grace periods that they
+ * contain, no probe runs any more and nothing uses the tables.
+ */
+static void probe_stop(void)
+{
+	if (!want.started)
+		return;
+	hooks_detach();
+	ends_detach();
+	points_detach();
+	vmi_flight_stop();
+	vmi_owner_stop();
+	vmi_task_stop();
+	want.started = false;
+}
+
+static int probe_start(void)
+{
+	int ret;
+
+	if (want.started)
+		return 0;
+	if (!probes_work())
+		return -EOPNOTSUPP;
+	ret = vmi_task_start();
+	if (ret)
+		return ret;
+	ret = vmi_owner_start();
+	if (ret)
+		goto err_stop_task;
+	ret = vmi_flight_start();
+	if (ret)
+		goto err_stop_owner;
+	vmi_swap_learn();
+	want.started = true;
+	return 0;
+
+err_stop_owner:
+	vmi_owner_stop();
+err_stop_task:
+	vmi_task_stop();
+	return ret;
+}
+
+/* Completions first. Return: mask of those wanted that can't be had */
+static u32 probe_attach(u32 wanted)
+{
+	u32 missing = 0;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(points); i++)
+		if (points[i].kinds & wanted && !point_attach(&points[i]))
+			missing |= points[i].kinds;
+	for (i = 0; i < ARRAY_SIZE(ends); i++)
+		if (ends[i].kinds & wanted && !end_attach(&ends[i]))
+			missing |= ends[i].kinds;
+	for (i = 0; i < ARRAY_SIZE(hooks); i++)
+		if (hooks[i].kinds & wanted && !hooks[i].absent && !hook_attach(&hooks[i]))
+			missing |= hooks[i].kinds;
+	return missing & wanted;
+}
+
+static u32 probe_wanted_mask(void)
+{
+	u32 wanted = READ_ONCE(want.traced);
+	unsigned int i;
+
+	for (i = 0; i < 32; i++)
+		if (want.users[i])
+			wanted |= BIT(i);
+	return wanted;
+}
+
+/* Attach what is wanted by now, or detach all. */
+static int probe_update(u32 *missing)
+{
+	u32 wanted = probe_wanted_mask();
+	int ret;
+
+	lockdep_assert_held(&want.lock);
+	*missing = 0;
+	if (!wanted) {
+		WRITE_ONCE(wanted_kinds, 0);
+		probe_stop();
+		return 0;
+	}
+	ret = probe_start();
+	if (ret)
+		return ret;
+	*missing = probe_attach(wanted);
+	/* A kind that lacks one of its probes would be told in part: it is not. */
+	WRITE_ONCE(wanted_kinds, wanted & VMINSPECT_EVENT_KINDS & ~*missing);
+	return 0;
+}
+
+static void want_count(u32 wanted, int by)
+{
+	unsigned int i;
+
+	for (i = 0; i < 32; i++)
+		if (wanted & BIT(i))
+			want.users[i] += by;
+}
+
+/**
+ * vmi_probe_get() - somebody wants to see events
+ * @wanted: mask of 1 << VMINSPECT_EVENT_*, and VMI_PROBE_FORKS
+ * @missing: out: which of them can't be seen
+ *
+ * Return: 0, EOPNOTSUPP: probes are switched off, or ENOMEM. On success
+ * vmi_probe_put() with the same @wanted has to follow.
+ *
+ * Context: may sleep; not within tracepoints_mutex.
+ */
+int vmi_probe_get(u32 wanted, u32 *missing)
+{
+	u32 dropped;
+	int ret;
+
+	mutex_lock(&want.lock);
+	want_count(wanted, 1);
+	ret = probe_update(missing);
+	*missing &= wanted;
+	if (ret) {
+		want_count(wanted, -1);
+		probe_update(&dropped);
+	}
+	mutex_unlock(&want.lock);
+	return ret;
+}
+
+/**
+ * vmi_probe_put() - and does not any more
+ * @wanted: as it was given to vmi_probe_get()
+ *
+ * When this returns for the last one, nothing is attached.
+ *
+ * Context: may sleep; not within tracepoints_mutex.
+ */
+void vmi_probe_put(u32 wanted)
+{
+	u32 missing;
+
+	mutex_lock(&want.lock);
+	want_count(wanted, -1);
+	probe_update(&missing);
+	mutex_unlock(&want.lock);
+}
+
+/**
+ * vmi_probe_missed() - calls that probes passed over since the module was loaded
+ *
+ * Context: may sleep.
+ */
+u64 vmi_probe_missed(void)
+{
+	unsigned int i;
+	u64 missed;
+
+	mutex_lock(&want.lock);
+	missed = want.missed;
+	for (i = 0; i < ARRAY_SIZE(hooks); i++)
+		missed += hook_missed(&hooks[i]);
+	mutex_unlock(&want.lock);
+	return missed;
+}
+
+/* ---- Tracepoints of our own ---- */
+
+static void trace_update(struct work_struct *work)
+{
+	u32 missing;
+
+	mutex_lock(&want.lock);
+	probe_update(&missing);
+	mutex_unlock(&want.lock);
+}
+
+static DECLARE_WORK(trace_work, trace_update);
+
+/*
+ * Called within tracepoints_mutex, which attaching takes itself: so it is done a moment
+ * later. After vmi_probe_exit() nothing is begun any more: tracefs disables what was left
+ * enabled only then (trace_module_notify() in kernel/trace/trace_events.c).
+ */
+static int probe_trace(u8 kind, bool on)
+{
+	int ret = 0;
+
+	spin_lock(&want.trace_lock);
+	if (want.exiting) {
+		ret = -ENODEV;
+	} else {
+		want.traced = on ? want.traced | BIT(kind) : want.traced & ~BIT(kind);
+		schedule_work(&trace_work);
+	}
+	spin_unlock(&want.trace_lock);
+	return ret;
+}
+
+int vmi_probe_trace_swap_in(void)
+{
+	return probe_trace(VMINSPECT_EVENT_SWAP_IN, true);
+}
+
+void vmi_probe_untrace_swap_in(void)
+{
+	probe_trace(VMINSPECT_EVENT_SWAP_IN, false);
+}
+
+int vmi_probe_trace_swap_out(void)
+{
+	return probe_trace(VMINSPECT_EVENT_SWAP_OUT, true);
+}
+
+void vmi_probe_untrace_swap_out(void)
+{
+	probe_trace(VMINSPECT_EVENT_SWAP_OUT, false);
+}
+
+int vmi_probe_trace_read(void)
+{
+	return probe_trace(VMINSPECT_EVENT_READ, true);
+}
+
+void vmi_probe_untrace_read(void)
+{
+	probe_trace(VMINSPECT_EVENT_READ, false);
+}
+
+int vmi_probe_trace_write(void)
+{
+	return probe_trace(VMINSPECT_EVENT_WRITE, true);
+}
+
+void vmi_probe_untrace_write(void)
+{
+	probe_trace(VMINSPECT_EVENT_WRITE, false);
+}
+
+/* ---- Load and unload ---- */
+
+/* Would it be allowed? A probe that is registered without being armed changes nothing. */
+static void hooks_find(void)
+{
+	static struct kprobe probes[ARRAY_SIZE(hooks)];
+	struct kprobe *registered[ARRAY_SIZE(hooks)];
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
+		if (hooks[i].absent || probe_avoided(hooks[i].name))
+			continue;
+		probes[i].symbol_name = hooks[i].name;
+		probes[i].flags = KPROBE_FLAG_DISABLED;
+		hooks[i].available = !register_kprobe(&probes[i]);
+		if (hooks[i].available)
+			registered[nr++] = &probes[i];
+	}
+	if (nr)
+		unregister_kprobes(registered, nr);
+}
+
+static void ends_find(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		char *name = (char *)ends[i].name;	/* it is not changed */
+
+		ends[i].available = !probe_avoided(name) &&
+				    !ftrace_set_filter(&ends[i].ops, name, strlen(name), 1);
+	}
+}
+
+static void point_find(struct tracepoint *tracepoint, void *unused)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(points); i++)
+		if (!strcmp(tracepoint->name, points[i].name) && !probe_avoided(points[i].name))
+			points[i].tracepoint = tracepoint;
+}
+
+/**
+ * vmi_probe_init() - find out what can be seen of this kernel; attaches nothing
+ */
+void vmi_probe_init(void)
+{
+	hooks_find();
+	ends_find();
+	for_each_kernel_tracepoint(point_find, NULL);
+}
+
+/**
+ * vmi_probe_kinds() - which events can be had of this kernel
+ *
+ * Return: mask of 1 << VMINSPECT_EVENT_*
+ */
+u32 vmi_probe_kinds(void)
+{
+	u32 missing = 0;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(hooks); i++)
+		if (!hooks[i].absent && !hooks[i].available)
+			missing |= hooks[i].kinds;
+	for (i = 0; i < ARRAY_SIZE(ends); i++)
+		if (!ends[i].available)
+			missing |= ends[i].kinds;
+	for (i = 0; i < ARRAY_SIZE(points); i++)
+		if (!points[i].tracepoint)
+			missing |= points[i].kinds;
+	return VMINSPECT_EVENT_KINDS & ~missing;
+}
+
+/**
+ * vmi_probe_exit() - detach what enabled tracepoints have attached
+ *
+ * There are no readers any more: their descriptors hold the module.
+ */
+void vmi_probe_exit(void)
+{
+	unsigned int i;
+
+	spin_lock(&want.trace_lock);
+	want.exiting = true;
+	spin_unlock(&want.trace_lock);
+	cancel_work_sync(&trace_work);
+	mutex_lock(&want.lock);
+	probe_stop();
+	mutex_unlock(&want.lock);
+	for (i = 0; i < ARRAY_SIZE(ends); i++)
+		ftrace_free_filter(&ends[i].ops);
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What tasks are in the middle of: known from one probe, needed in another.
+ *
+ * A place in the table belongs to the task that is written there, from its first
+ * vmi_task_enter() to its last vmi_task_leave(); nobody else touches it. So no lock is
+ * needed. All of this is called by a task about itself, never in an interrupt.
+ *
+ * Faults that have to be tried again are remembered beside, by place and not by
+ * promise: their task may be killed and never try again, and then they are pushed out.
+ */
+#include <linux/bits.h>
+#include <linux/errno.h>
+#include <linux/hash.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/vmalloc.h>
+
+#include "task.h"
+
+#define TASK_BITS	12
+#define NR_TASKS	BIT(TASK_BITS)
+#define TASK_WINDOW	16U
+
+#define SET_BITS	9
+#define NR_SETS		BIT(SET_BITS)
+#define SET_SIZE	8
+
+/**
+ * struct retry_set - faults to be tried again, of tasks whose hashes are alike
+ * @lock: for all of it
+ * @tasks: whose; only compared
+ * @faults: which
+ */
+struct retry_set {
+	raw_spinlock_t lock;
+	struct task_struct *tasks[SET_SIZE];
+	struct vmi_fault faults[SET_SIZE];
+};
+
+static struct vmi_task *tasks;
+static struct retry_set *sets;
+
+/**
+ * vmi_task_start() - get ready
+ *
+ * Return: 0 or ENOMEM
+ */
+int vmi_task_start(void)
+{
+	unsigned int i;
+
+	tasks = vcalloc(NR_TASKS, sizeof(*tasks));
+	sets = vcalloc(NR_SETS, sizeof(*sets));
+	if (!tasks || !sets) {
+		vmi_task_stop();
+		return -ENOMEM;
+	}
+	for (i = 0; i < NR_SETS; i++)
+		raw_spin_lock_init(&sets[i].lock);
+	return 0;
+}
+
+/**
+ * vmi_task_stop() - forget all
+ *
+ * Nothing calls anything of this file any more.
+ */
+void vmi_task_stop(void)
+{
+	vfree(tasks);
+	vfree(sets);
+	tasks = NULL;
+	sets = NULL;
+}
+
+static struct vmi_task *task_place(unsigned int nr)
+{
+	return &tasks[(hash_ptr(current, TASK_BITS) + nr) & (NR_TASKS - 1)];
+}
+
+/**
+ * vmi_task_find() - what is the calling task in the middle of?
+ *
+ * Return: NULL: nothing that is known
+ */
+struct vmi_task *vmi_task_find(void)
+{
+	struct vmi_task *task;
+	unsigned int nr;
+
+	for (nr = 0; nr < TASK_WINDOW; nr++) {
+		task = task_place(nr);
+		if (READ_ONCE(task->task) == current)
+			return task;
+	}
+	return NULL;
+}
+
+static struct vmi_task *task_claim(void)
+{
+	struct vmi_task *task;
+	unsigned int nr;
+
+	for (nr = 0; nr < TASK_WINDOW; nr++) {
+		task = task_place(nr);
+		if (!READ_ONCE(task->task) && !cmpxchg(&task->task, NULL, current))
+			return task;
+	}
+	return NULL;
+}
+
+/**
+ * vmi_task_enter() - the calling task begins something
+ * @what: VMI_TASK_*
+ *
+ * Return: its place, for vmi_task_leave(); NULL: there is none free, so that it won't be
+ * known
+ */
+struct vmi_task *vmi_task_enter(u32 what)
+{
+	struct vmi_task *task = vmi_task_find() ?: task_claim();
+
+	if (task)
+		task->doing |= what;
+	return task;
+}
+
+/**
+ * vmi_task_leave() - the calling task ends something
+ * @task: its place, or NULL
+ * @what: VMI_TASK_*
+ */
+void vmi_task_leave(struct vmi_task *task, u32 what)
+{
+	if (!task)
+		return;
+	task->doing &= ~what;
+	if (!task->doing)
+		smp_store_release(&task->task, NULL);	/* pairs with cmpxchg() */
+}
+
+static struct retry_set *retry_set(void)
+{
+	return &sets[hash_ptr(current, SET_BITS)];
+}
+
+static unsigned int retry_oldest(const struct retry_set *set)
+{
+	unsigned int oldest = 0, i;
+
+	for (i = 0; i < SET_SIZE; i++) {
+		if (!set->tasks[i])
+			return i;
+		if (set->faults[i].start_ns < set->faults[oldest].start_ns)
+			oldest = i;
+	}
+	return oldest;
+}
+
+/**
+ * vmi_task_keep_fault() - the calling task's fault will be tried again
+ * @fault: what is known of it
+ */
+void vmi_task_keep_fault(const struct vmi_fault *fault)
+{
+	struct retry_set *set = retry_set();
+	unsigned long flags;
+	unsigned int i;
+
+	raw_spin_lock_irqsave(&set->lock, flags);
+	i = retry_oldest(set);
+	set->tasks[i] = current;
+	set->faults[i] = *fault;
+	raw_spin_unlock_irqrestore(&set->lock, flags);
+}
+
+static bool retry_same(const struct retry_set *set, unsigned int i,
+		       const struct vmi_fault *fault)
+{
+	const struct vmi_fault *kept = &set->faults[i];
+
+	return kept->mm == fault->mm && kept->va == fault->va && kept->slot == fault->slot;
+}
+
+/**
+ * vmi_task_resume_fault() - the calling task faults
+ * @fault: on what; if this is another try, what is known of the first is added
+ */
+void vmi_task_resume_fault(struct vmi_fault *fault)
+{
+	struct retry_set *set = retry_set();
+	unsigned long flags;
+	unsigned int i;
+
+	raw_spin_lock_irqsave(&set->lock, flags);
+	for (i = 0; i < SET_SIZE; i++) {
+		if (set->tasks[i] != current)
+			continue;
+		/* A task has one fault at a time: another one means that it gave up. */
+		if (retry_same(set, i, fault))
+			*fault = set->faults[i];
+		set->tasks[i] = NULL;
+	}
+	raw_spin_unlock_irqrestore(&set->lock, flags);
+}
