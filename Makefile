@@ -114,6 +114,7 @@ print-%:
 .PHONY: packages
 packages:
 	$(call need,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+	@selftests/vm/qemu || echo 'Virtual machines will be slow: see selftests/vm/qemu.' >&2
 
 # The kernel's own test harness, style checker and documentation extractor, from
 # the sources that Debian ships.

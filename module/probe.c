@@ -31,6 +31,7 @@
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <linux/sched/task_stack.h>
+#include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/swap.h>
@@ -1024,13 +1025,7 @@ static bool probe_avoided(const char *name)
 	return false;
 }
 
-/* A probe of a function of our own: do probes work at the moment? */
 static int beats;
-
-static noinline void probe_beat(void)
-{
-	barrier();
-}
 
 static int beat_handler(struct kprobe *probe, struct pt_regs *regs)
 {
@@ -1038,17 +1033,20 @@ static int beat_handler(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
-/* With ftrace or all kprobes switched off they can be registered, and are never hit. */
+/*
+ * With ftrace or all kprobes switched off they can be registered, and are never hit. So
+ * one is tried, at a function that is as good as any that ftrace knows. It is none of
+ * ours, since a probe of a module's function holds the module for a moment, and unloading
+ * would fail.
+ */
 static bool probes_work(void)
 {
-	struct kprobe probe = {
-		.addr = (kprobe_opcode_t *)probe_beat, .pre_handler = beat_handler,
-	};
+	struct kprobe probe = { .symbol_name = "kstrdup", .pre_handler = beat_handler };
 
-	beats = 0;
+	WRITE_ONCE(beats, 0);
 	if (register_kprobe(&probe))
 		return false;
-	probe_beat();
+	kfree(kstrdup("", GFP_KERNEL));
 	unregister_kprobe(&probe);
 	return READ_ONCE(beats);
 }

@@ -411,7 +411,7 @@ TEST(unknown_commands_are_no_commands)
 
 	ASSERT_GE(device, 0);
 	*(uint32_t *)argument = sizeof(argument);
-	for (nr = _IOC_NR(VMINSPECT_IOC_SWAP) + 1; nr < 256; nr++) {
+	for (nr = _IOC_NR(VMINSPECT_IOC_EVENTS) + 1; nr < 256; nr++) {
 		EXPECT_EQ(-ENOTTY, call(device, _IO(VMINSPECT_IOC_TYPE, nr), argument));
 		EXPECT_EQ(-ENOTTY, call(device, _IO(VMINSPECT_IOC_TYPE, nr), NULL));
 	}
@@ -562,6 +562,9 @@ TEST_F(info, names_the_features_of_this_kernel)
 		features |= VMINSPECT_FEATURE_SOFT_DIRTY;
 	if (kernel_write_protects())
 		features |= VMINSPECT_FEATURE_UFFD_WP;
+	if (!access("/sys/kernel/debug/kprobes/list", F_OK))
+		features |= VMINSPECT_FEATURE_SWAP_IN | VMINSPECT_FEATURE_SWAP_OUT |
+			    VMINSPECT_FEATURE_READ | VMINSPECT_FEATURE_WRITE;
 	/* Only the kernel's configuration and version tell; no file does. */
 	features |= self->info.features &
 		    (VMINSPECT_FEATURE_DEVICE_PRIVATE | VMINSPECT_FEATURE_SWAP_MAP);

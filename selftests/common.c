@@ -863,6 +863,18 @@ static bool all_swapped(int pagemap, const char *va, size_t size)
 	return true;
 }
 
+/*
+ * Pages that were just filled wait on each processor to be put on the lists that pages are
+ * pushed out from. Before pages are moved between nodes all processors do that, if there is
+ * nothing to move, too (do_migrate_pages() in mm/mempolicy.c).
+ */
+static void drain_new_pages(void)
+{
+	unsigned long nodes = 1;
+
+	syscall(SYS_migrate_pages, 0, 8 * sizeof(nodes), &nodes, &nodes);
+}
+
 int page_out(void *va, size_t size)
 {
 	int pagemap = pagemap_open(getpid());
@@ -871,6 +883,7 @@ int page_out(void *va, size_t size)
 	if (pagemap < 0)
 		return pagemap;
 	for (tries = 0; tries < 50 && !all_swapped(pagemap, va, size); tries++) {
+		drain_new_pages();
 		madvise(va, size, MADV_PAGEOUT);
 		usleep(20000);
 	}
@@ -891,6 +904,7 @@ int page_out_shared(void *va, size_t size)
 			return ret;
 		if (mapping.swap >= size)
 			return 0;
+		drain_new_pages();
 		madvise(va, size, MADV_PAGEOUT);
 		usleep(20000);
 	}

@@ -14,6 +14,7 @@
 #include "progress.h"
 
 static const char *command;
+static int status;
 
 /* The format is the second member: %s in it is the subject. */
 static const struct {
@@ -49,6 +50,26 @@ static const struct {
 	  "the module reads no further in process %s: its version may not fit this program" },
 	{ DOING_AREAS, EOPNOTSUPP,
 	  "there are no %s: the kernel was built without CONFIG_SWAP" },
+	{ DOING_EVENTS, EPERM,
+	  "events of %s are for root, and for nobody while the kernel is locked down: be root" },
+	{ DOING_EVENTS, EOPNOTSUPP,
+	  "events of %s: no probe can be set: see /proc/sys/kernel/ftrace_enabled, it must be 1" },
+	{ DOING_EVENTS, ENOTTY,
+	  "events of %s take a newer module: install one version of module and program" },
+	{ DOING_EVENTS, EINVAL,
+	  "the module refuses a request for events of %s: install one version of both" },
+	{ DOING_EVENTS, E2BIG,
+	  "the module refuses a request for events of %s: install one version of both" },
+	{ DOING_EVENTS, ESRCH,
+	  "events of %s: there is no such process any more" },
+	{ DOING_EVENTS, EBADF,
+	  "events of %s: this is not the directory of a cgroup v2" },
+	{ DOING_EVENTS, EUSERS,
+	  "events of %s: there are as many readers already as the module allows: end one" },
+	{ DOING_CGROUP, ENOENT,
+	  "there is no cgroup %s: write its path, as /proc/PID/cgroup has it behind 0::" },
+	{ DOING_CGROUP, ENOTDIR,
+	  "%s is not a directory: write the path of a cgroup, as /proc/PID/cgroup has it" },
 	{ DOING_TARGET, EINVAL,
 	  "the module refuses a request for process %s: its version may not fit this program" },
 };
@@ -56,6 +77,11 @@ static const struct {
 void error_set_command(const char *name)
 {
 	command = name;
+}
+
+void error_set_status(int instead)
+{
+	status = instead;
 }
 
 static void message(const char *format, va_list args)
@@ -69,7 +95,7 @@ static void message(const char *format, va_list args)
 		fprintf(stderr, " %s", command);
 	fputs(": ", stderr);
 	if (vasprintf(&text, format, args) >= 0) {
-		print_printable(stderr, text);
+		print_printable(stderr, text, "");
 		free(text);
 	}
 	fputc('\n', stderr);
@@ -82,7 +108,7 @@ int fail(const char *format, ...)
 	va_start(args, format);
 	message(format, args);
 	va_end(args);
-	return EXIT_FAILED;
+	return status ? status : EXIT_FAILED;
 }
 
 int misuse(const char *format, ...)
@@ -92,7 +118,7 @@ int misuse(const char *format, ...)
 	va_start(args, format);
 	message(format, args);
 	va_end(args);
-	return EXIT_USAGE;
+	return status ? status : EXIT_USAGE;
 }
 
 void note(const char *format, ...)
@@ -123,16 +149,17 @@ int fail_doing(enum doing doing, int error, const char *subject, const char *mor
 	const char *sentence = find_sentence(doing, -error);
 	bool process = doing == DOING_PROCESS || doing == DOING_TARGET;
 	char *text = NULL;
-	int length;
+	int length, ret;
 
 	if (sentence)
 		length = asprintf(&text, sentence, subject);
 	else
-		length = asprintf(&text, "%s%s: %s", process ? "process " : "",
+		length = asprintf(&text, "%s%s: %s", process ? "process " :
+				  doing == DOING_EVENTS ? "events of " : "",
 				  *subject ? subject : "''", strerror(-error));
 	if (length < 0)
 		die_of_memory();
-	fail("%s%s", text, more);
+	ret = fail("%s%s", text, more);
 	free(text);
-	return EXIT_FAILED;
+	return ret;
 }

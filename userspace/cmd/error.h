@@ -8,6 +8,9 @@
 /* What every message begins with after the program's name; NULL: nothing. */
 void error_set_command(const char *command);
 
+/* What fail() and misuse() return from now on instead of their own. */
+void error_set_status(int status);
+
 /* Return: EXIT_FAILED. */
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The command line is wrong. Return: EXIT_USAGE. */
@@ -24,6 +27,8 @@ enum doing {
 	DOING_TARGET,		/* binding to a process or reading it; subject: PID */
 	DOING_FILE,		/* reading a file; subject: its name */
 	DOING_AREAS,		/* reading what swap areas there are; subject: "swap areas" */
+	DOING_EVENTS,		/* asking for events; subject: whose */
+	DOING_CGROUP,		/* opening the directory of a cgroup; subject: its path */
 };
 
 /* The sentence for -errno, and @more at its end. Return: EXIT_FAILED. */

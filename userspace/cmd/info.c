@@ -59,6 +59,11 @@ static const char *why_not(__u64 feature)
 		return "the kernel has no /proc/swaps";
 	case VMINSPECT_FEATURE_SWAP_MAP:
 		return "this kernel keeps what slots are used for to itself";
+	case VMINSPECT_FEATURE_SWAP_IN:
+	case VMINSPECT_FEATURE_SWAP_OUT:
+	case VMINSPECT_FEATURE_READ:
+	case VMINSPECT_FEATURE_WRITE:
+		return "this kernel does not let a module see these events";
 	default:
 		return "this version of the module does not have it";
 	}

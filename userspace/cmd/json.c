@@ -2,6 +2,7 @@
 /*
  * What JSON documents consist of here.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,8 +89,7 @@ json_t *json_flags(__u32 flags)
 	while (flags) {
 		const char *name = flags_take(&flags);
 
-		if (json_array_append_new(list, made(json_string_nocheck(name))))
-			die_of_memory();
+		json_append(list, json_string_nocheck(name));
 	}
 	return list;
 }
@@ -107,6 +107,12 @@ json_t *json_swap(unsigned int type, __u64 offset, const char *device, const cha
 void json_put(json_t *object, const char *key, json_t *value)
 {
 	if (json_object_set_new_nocheck(object, key, made(value)))
+		die_of_memory();
+}
+
+void json_append(json_t *array, json_t *value)
+{
+	if (json_array_append_new(array, made(value)))
 		die_of_memory();
 }
 
@@ -137,6 +143,31 @@ void json_print_row(const json_t *object)
 		fwrite(text, 1, length, stdout);
 	else
 		json_dumpf(object, stdout, STYLE);
+}
+
+/* Whether a string stands in JSON as it is. */
+static bool is_plain(const char *string)
+{
+	while (*string >= ' ' && *string <= '~' && *string != '"' && *string != '\\')
+		string++;
+	return !*string;
+}
+
+void json_print_string(const char *string)
+{
+	json_t *json;
+
+	if (!string) {
+		fputs_unlocked("null", stdout);
+	} else if (is_plain(string)) {
+		putchar_unlocked('"');
+		fputs_unlocked(string, stdout);
+		putchar_unlocked('"');
+	} else {
+		json = json_text(string);
+		json_dumpf(json, stdout, STYLE | JSON_ENCODE_ANY);
+		json_decref(json);
+	}
 }
 
 void json_print(json_t *document)

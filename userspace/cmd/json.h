@@ -21,6 +21,8 @@ json_t *json_swap(unsigned int type, __u64 offset, const char *device, const cha
 
 /* json_object_set_new_nocheck(), but it does not fail; keys are our own. */
 void json_put(json_t *object, const char *key, json_t *value);
+/* Likewise at the end of an array. */
+void json_append(json_t *array, json_t *value);
 /* Names @key under "hidden" with the reason @why. */
 void json_put_hidden(json_t *object, const char *key, const char *why);
 
@@ -29,5 +31,7 @@ void json_print(json_t *document);
 /* The members without the braces around them. */
 void json_print_members(const json_t *object);
 void json_print_row(const json_t *object);
+/* One string, in quotation marks; NULL is null. */
+void json_print_string(const char *string);
 
 #endif

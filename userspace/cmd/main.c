@@ -22,6 +22,7 @@ static const struct command * const commands[] = {
 	&cmd_translate,
 	&cmd_ps,
 	&cmd_swap,
+	&cmd_trace,
 	&cmd_info,
 };
 
@@ -235,13 +236,26 @@ static int parse_options(const struct command *command, struct output *out, int 
 	return ret;
 }
 
+/* How many of the words are ours: all, or those before a program that is to be started. */
+static int own_words(const struct command *command, int argc, char **argv)
+{
+	int nr = 1;
+
+	while (nr < argc && !(command->starts_program && !strcmp(argv[nr], "--")))
+		nr++;
+	return nr;
+}
+
 static int run_command(const struct command *command, int argc, char **argv)
 {
+	int own = own_words(command, argc, argv);
 	struct output out = {};
 	int ret;
 
 	error_set_command(command->name);
-	ret = parse_options(command, &out, argc, argv);
+	if (own < argc)
+		error_set_status(EXIT_OWN_FAILURE);
+	ret = parse_options(command, &out, own, argv);
 	if (ret)
 		return ret < 0 ? EXIT_SUCCESS : ret;
 	return command->run(&out, argc - optind, argv + optind);

@@ -3,25 +3,29 @@
  * Text from elsewhere.
  */
 #include <stdlib.h>
+#include <string.h>
 #include <wchar.h>
 #include <wctype.h>
 
 #include "printable.h"
 
-void print_printable(FILE *stream, const char *text)
+int print_printable(FILE *stream, const char *text, const char *others)
 {
 	mbstate_t state = {};
 	wchar_t character;
 	size_t length;
+	int width = 0;
 
 	for (; *text; text += length) {
 		length = mbrtowc(&character, text, MB_CUR_MAX, &state);
-		if (length <= MB_CUR_MAX && iswprint(character)) {
+		if (length <= MB_CUR_MAX && iswprint(character) && !strchr(others, *text)) {
 			fprintf(stream, "%.*s", (int)length, text);
+			width += wcwidth(character);
 		} else {
-			fprintf(stream, "\\x%02x", (unsigned char)*text);
+			width += fprintf(stream, "\\x%02x", (unsigned char)*text);
 			state = (mbstate_t) {};
 			length = 1;
 		}
 	}
+	return width;
 }

@@ -7,7 +7,10 @@
 
 #include <stdio.h>
 
-/* Writes what is no printable character as \xHH, like libsmartcols in tables. */
-void print_printable(FILE *stream, const char *text);
+/*
+ * Writes what is no printable character, or among those of @others, as \xHH, like libsmartcols in
+ * tables. Return: how many columns of the terminal it takes.
+ */
+int print_printable(FILE *stream, const char *text, const char *others);
 
 #endif

@@ -22,19 +22,29 @@ void stdout_flush(void)
 	if (!failed && !ferror(stdout))
 		return;
 	/* an earlier error has left no errno behind */
-	fail("can't write to standard output%s%s", failed ? ": " : "",
-	     failed ? strerror(errno) : "");
-	_exit(EXIT_FAILED);
+	_exit(fail("can't write to standard output%s%s", failed ? ": " : "",
+		   failed ? strerror(errno) : ""));
+}
+
+int stdout_divert(const char *file, int *before)
+{
+	int fd;
+
+	fflush(stdout);
+	fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	*before = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (fd < 0 || *before < 0 || dup2(fd, STDOUT_FILENO) < 0)
+		return fail("can't write to '%s': %s", file, strerror(errno));
+	close(fd);
+	return 0;
 }
 
 /* Some file systems tell only when the file is closed. */
 static void close_stdout(void)
 {
 	stdout_flush();
-	if (fclose(stdout)) {
-		fail("can't write to standard output: %s", strerror(errno));
-		_exit(EXIT_FAILED);
-	}
+	if (fclose(stdout))
+		_exit(fail("can't write to standard output: %s", strerror(errno)));
 }
 
 static bool is_open(int fd)

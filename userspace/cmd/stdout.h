@@ -9,5 +9,10 @@
 void stdout_check(void);
 /* Ends the program if something could not be written. */
 void stdout_flush(void);
+/*
+ * From now on it goes into a file. @before: a descriptor of where it went. Return: 0 or an exit
+ * status, after a message.
+ */
+int stdout_divert(const char *file, int *before);
 
 #endif

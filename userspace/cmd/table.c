@@ -9,9 +9,11 @@
 #include <string.h>
 
 #include "command.h"
+#include "digits.h"
 #include "error.h"
 #include "flags.h"
 #include "json.h"
+#include "printable.h"
 #include "progress.h"
 #include "stdout.h"
 #include "table.h"
@@ -50,9 +52,49 @@ const char *size_text(char *buf, __u64 bytes, bool plain)
 	return buf;
 }
 
+/* In hundredths or tenths below a hundred, so that there are three digits. */
+static char *three_digits(char *buf, __u64 number, __u64 unit)
+{
+	__u64 hundredths = (number * 100 + unit / 2) / unit;
+	__u64 tenths = (number * 10 + unit / 2) / unit;
+
+	if (hundredths < 1000) {
+		buf = digits_decimal(buf, hundredths / 100);
+		*buf++ = '.';
+		return digits_padded(buf, hundredths % 100, 2);
+	}
+	if (tenths < 1000) {
+		buf = digits_decimal(buf, tenths / 10);
+		*buf++ = '.';
+		return digits_padded(buf, tenths % 10, 1);
+	}
+	return digits_decimal(buf, (number + unit / 2) / unit);
+}
+
+const char *time_text(char *buf, __u64 ns, bool plain)
+{
+	static const char * const names[] = { "ns", "us", "ms", "s" };
+	unsigned int i = 0;
+	__u64 unit = 1;
+
+	if (plain) {
+		digits_decimal(buf, ns);
+		return buf;
+	}
+	/* what would be rounded to four digits takes the next unit */
+	while (i < ARRAY_SIZE(names) - 1 && (ns + unit / 2) / unit >= 1000) {
+		unit *= 1000;
+		i++;
+	}
+	strcpy(i ? three_digits(buf, ns, unit) : digits_decimal(buf, ns), names[i]);
+	return buf;
+}
+
 static const char *value_text(const struct table *table, const struct column *column,
 			      const struct value *value, char buf[FLAGS_TEXT])
 {
+	char *end;
+
 	if (value->null)
 		return column->type == COLUMN_STRING && value->string ? value->string : "";
 
@@ -61,12 +103,18 @@ static const char *value_text(const struct table *table, const struct column *co
 		return value->string;
 	case COLUMN_ADDRESS:
 	case COLUMN_FRAME:
-		snprintf(buf, FLAGS_TEXT, "0x%llx", value->number);
+		digits_hexadecimal(buf, value->number);
 		return buf;
 	case COLUMN_SIZE:
 		return size_text(buf, value->number, table->out->bytes);
 	case COLUMN_COUNT:
-		snprintf(buf, FLAGS_TEXT, "%llu", value->number);
+		digits_decimal(buf, value->number);
+		return buf;
+	case COLUMN_TIME:
+		return time_text(buf, value->number, table->out->bytes);
+	case COLUMN_SECONDS:
+		end = stpcpy(digits_decimal(buf, value->number / 1000000000), ".");
+		digits_padded(end, value->number % 1000000000 / 1000, 6);
 		return buf;
 	case COLUMN_NUMBER:
 		snprintf(buf, FLAGS_TEXT, "%lld", (long long)value->number);
@@ -79,7 +127,8 @@ static const char *value_text(const struct table *table, const struct column *co
 	case COLUMN_FLAGS:
 		return flags_text(buf, value->number, ',');
 	case COLUMN_SWAP:
-		snprintf(buf, FLAGS_TEXT, "%u:%llu", value->swap.type, value->swap.offset);
+		end = stpcpy(digits_decimal(buf, value->swap.type), ":");
+		digits_decimal(end, value->swap.offset);
 		return buf;
 	}
 	return "";
@@ -99,6 +148,8 @@ static json_t *value_json(const struct column *column, const struct value *value
 	case COLUMN_SIZE:
 	case COLUMN_COUNT:
 	case COLUMN_NUMBER:
+	case COLUMN_TIME:
+	case COLUMN_SECONDS:
 		return json_integer(value->number);
 	case COLUMN_RATIO:
 		return json_real(value->ratio);
@@ -116,7 +167,8 @@ static json_t *value_json(const struct column *column, const struct value *value
 static bool is_number(enum column_type type)
 {
 	return type == COLUMN_FRAME || type == COLUMN_SIZE || type == COLUMN_COUNT ||
-	       type == COLUMN_NUMBER || type == COLUMN_RATIO;
+	       type == COLUMN_NUMBER || type == COLUMN_RATIO || type == COLUMN_TIME ||
+	       type == COLUMN_SECONDS;
 }
 
 static const struct column *table_column(const struct table *table, size_t i)
@@ -340,6 +392,69 @@ void table_row(struct table *table, const void *record)
 	table->has_rows = true;
 	if (++table->nr_waiting == PORTION)
 		table_flush(table);
+}
+
+/* As wide as its heading at least; the last one ends the line where it ends. */
+static int line_width(const struct table *table, size_t i)
+{
+	const struct column *column = table_column(table, i);
+	size_t heading = table->out->noheadings ? 0 : strlen(column->name);
+
+	if (table->out->raw || (i == table->nr_columns - 1 && !is_number(column->type)))
+		return 0;
+	return column->width > heading ? column->width : heading;
+}
+
+static void print_spaces(int nr)
+{
+	while (nr-- > 0)
+		putchar_unlocked(' ');
+}
+
+/* Text from elsewhere: a line stays a line, and in raw ones a field a field. */
+static void print_cell(const struct table *table, size_t i, const char *text)
+{
+	int width = line_width(table, i), length = 0;
+	bool right = is_number(table_column(table, i)->type);
+
+	while (text[length] > ' ' && text[length] <= '~')
+		length++;
+	if (right)
+		print_spaces(width - length);
+	if (text[length])
+		length = print_printable(stdout, text, table->out->raw ? " \\" : "");
+	else
+		fwrite_unlocked(text, 1, length, stdout);
+	if (!right)
+		print_spaces(width - length);
+}
+
+static void print_line_end(const struct table *table, size_t i)
+{
+	putchar_unlocked(i == table->nr_columns - 1 ? '\n' : ' ');
+}
+
+static void print_line_heading(const struct table *table)
+{
+	for (size_t i = 0; i < table->nr_columns; i++) {
+		print_cell(table, i, table_column(table, i)->name);
+		print_line_end(table, i);
+	}
+}
+
+void table_line(struct table *table, const void *record)
+{
+	char buf[FLAGS_TEXT];
+
+	if (!table->has_rows && !table->out->noheadings)
+		print_line_heading(table);
+	table->has_rows = true;
+	for (size_t i = 0; i < table->nr_columns; i++) {
+		struct value value = table_value(table, i, record);
+
+		print_cell(table, i, value_text(table, table_column(table, i), &value, buf));
+		print_line_end(table, i);
+	}
 }
 
 void table_flush(struct table *table)

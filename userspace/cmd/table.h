@@ -30,6 +30,8 @@ enum column_type {
 	COLUMN_COUNT,		/* value.number */
 	COLUMN_NUMBER,		/* value.number, as a signed one */
 	COLUMN_RATIO,		/* value.ratio */
+	COLUMN_TIME,		/* value.number: nanoseconds, with a unit that fits */
+	COLUMN_SECONDS,		/* value.number: nanoseconds, as seconds */
 	COLUMN_BOOLEAN,		/* value.number */
 	COLUMN_FLAGS,		/* value.number: VMINSPECT_PAGE_*, VMINSPECT_ENTRY_PRESENT */
 	COLUMN_SWAP,		/* value.swap */
@@ -93,6 +95,12 @@ void table_begin(struct table *table, json_t *head, const char *hidden);
 void table_row(struct table *table, const void *record);
 void table_end(struct table *table, json_t *tail);
 
+/*
+ * Instead of the three: a row printed at once, in columns of fixed widths. For rows that come over
+ * time, and fast. Not in JSON.
+ */
+void table_line(struct table *table, const void *record);
+
 /* A row as an object, as JSON shows it. */
 json_t *table_row_json(const struct table *table, const void *record);
 
@@ -109,5 +117,7 @@ void view_sort(const struct view *view, int column, bool descending,
 #define SIZE_TEXT	24
 /* 1.5G, or plain: 1610612736. */
 const char *size_text(char *buf, __u64 bytes, bool plain);
+/* 850ns, 12.3us, 4.56ms, 1.23s, or plain: 850; in the same room. */
+const char *time_text(char *buf, __u64 ns, bool plain);
 
 #endif

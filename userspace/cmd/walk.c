@@ -145,7 +145,7 @@ static void print_title(const struct target *target, const struct result *result
 	if (!name)
 		name = walk->entry.state == VMINSPECT_STATE_UNMAPPED ? "no mapping" : "?";
 	printf("0x%llx in ", walk->va);
-	print_printable(stdout, *name ? name : "anonymous memory");
+	print_printable(stdout, *name ? name : "anonymous memory", "");
 	printf(": %u-level paging", target->info.levels);
 	if (walk->nr_levels && target->hidden)
 		printf(", root hidden");
@@ -239,7 +239,7 @@ static void print_slot(const struct vminspect_entry *entry)
 	const char *path = area_path(entry->swap_type);
 
 	printf(" to ");
-	print_printable(stdout, path ? path : "an area");
+	print_printable(stdout, path ? path : "an area", "");
 	printf(" (number %u), offset %llu", entry->swap_type, entry->frame);
 	if (entry->flags & VMINSPECT_PAGE_SWAPCACHE)
 		printf("; still in memory as well, so bringing it back takes no reading");

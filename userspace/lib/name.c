@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What states, flags, features and levels are called.
+ * What states, flags, features, levels and events are called.
  */
 #include <assert.h>
 #include <errno.h>
@@ -69,7 +69,41 @@ static const char * const features[] = {
 	[BIT_OF(VMINSPECT_FEATURE_DEVICE_PRIVATE)] = "device_private",
 	[BIT_OF(VMINSPECT_FEATURE_SWAP)] = "swap",
 	[BIT_OF(VMINSPECT_FEATURE_SWAP_MAP)] = "swap_map",
+	[BIT_OF(VMINSPECT_FEATURE_SWAP_IN)] = "swap_in",
+	[BIT_OF(VMINSPECT_FEATURE_SWAP_OUT)] = "swap_out",
+	[BIT_OF(VMINSPECT_FEATURE_READ)] = "read",
+	[BIT_OF(VMINSPECT_FEATURE_WRITE)] = "write",
 };
+
+static const char * const events[VMINSPECT_NR_EVENTS] = {
+	[VMINSPECT_EVENT_LOST] = "lost",
+	[VMINSPECT_EVENT_SWAP_IN] = "swap_in",
+	[VMINSPECT_EVENT_SWAP_OUT] = "swap_out",
+	[VMINSPECT_EVENT_READ] = "read",
+	[VMINSPECT_EVENT_WRITE] = "write",
+};
+
+static const char * const as[VMINSPECT_NR_AS] = {
+	[VMINSPECT_AS_OTHER] = "other",
+	[VMINSPECT_AS_FAULT] = "fault",
+	[VMINSPECT_AS_KSWAPD] = "kswapd",
+	[VMINSPECT_AS_DIRECT] = "direct",
+	[VMINSPECT_AS_MEMCG] = "memcg",
+	[VMINSPECT_AS_MADVISE] = "madvise",
+	[VMINSPECT_AS_KHUGEPAGED] = "khugepaged",
+	[VMINSPECT_AS_SWAPOFF] = "swapoff",
+};
+
+static const char * const sources[VMINSPECT_NR_SOURCES] = {
+	[VMINSPECT_SOURCE_DEVICE] = "device",
+	[VMINSPECT_SOURCE_ZRAM] = "zram",
+	[VMINSPECT_SOURCE_ZSWAP] = "zswap",
+	[VMINSPECT_SOURCE_ZERO] = "zero",
+	[VMINSPECT_SOURCE_CACHE] = "cache",
+};
+
+static_assert(VMINSPECT_NR_EVENTS == 5 && VMINSPECT_NR_AS == 8 && VMINSPECT_NR_SOURCES == 6,
+	      "every kind of event, every actor and every source has a name here");
 
 static const char * const levels[] = {
 	[1] = "PTE", [2] = "PMD", [3] = "PUD", [4] = "P4D", [5] = "PGD",
@@ -93,6 +127,21 @@ const char *vminspect_feature_name(unsigned int bit)
 const char *vminspect_level_name(unsigned int level)
 {
 	return level < ARRAY_SIZE(levels) ? levels[level] : NULL;
+}
+
+const char *vminspect_event_name(unsigned int kind)
+{
+	return kind < ARRAY_SIZE(events) ? events[kind] : NULL;
+}
+
+const char *vminspect_as_name(unsigned int number)
+{
+	return number < ARRAY_SIZE(as) ? as[number] : NULL;
+}
+
+const char *vminspect_source_name(unsigned int source)
+{
+	return source < ARRAY_SIZE(sources) ? sources[source] : NULL;
 }
 
 int vminspect_category_parse(const char *name, __u64 *category)

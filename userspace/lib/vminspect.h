@@ -175,6 +175,29 @@ int vminspect_swap(struct vminspect *dev, unsigned int type, __u32 flags, char *
 		   size_t size, struct vminspect_swap *area);
 
 /**
+ * vminspect_events() - begin to record events
+ * @dev: an open device; bound for VMINSPECT_SCOPE_TARGET. It may be closed afterwards
+ * @request: flags, scope, kinds, pid, cgroup_fd and ring_records are used as struct
+ *	vminspect_events defines them; size and record_size are filled in. Written on success:
+ *	ring_records, nr_rings and missing
+ *
+ * What read(2) of the descriptor returns is an array of struct vminspect_event.
+ *
+ * Return: a descriptor, to be closed with close(2), or the errors of VMINSPECT_IOC_EVENTS.
+ */
+int vminspect_events(struct vminspect *dev, struct vminspect_events *request);
+
+/**
+ * vminspect_events_state() - how a reader of events gets on
+ * @fd: from vminspect_events()
+ * @flags: VMINSPECT_EVENTS_STOP or 0
+ * @state: written on success
+ *
+ * Return: 0, or the errors of VMINSPECT_IOC_EVENTS_STATE.
+ */
+int vminspect_events_state(int fd, __u32 flags, struct vminspect_events_state *state);
+
+/**
  * vminspect_state_name() - the name of a state
  * @state: VMINSPECT_STATE_*
  *
@@ -205,6 +228,31 @@ const char *vminspect_feature_name(unsigned int bit);
  * Return: PGD, P4D, PUD, PMD or PTE, or NULL if there is no such level.
  */
 const char *vminspect_level_name(unsigned int level);
+
+/**
+ * vminspect_event_name() - the name of a kind of event
+ * @kind: VMINSPECT_EVENT_LOST, ...
+ *
+ * Return: its name in lower case, or NULL if this library does not know it.
+ */
+const char *vminspect_event_name(unsigned int kind);
+
+/**
+ * vminspect_as_name() - as what the actor of an event did it
+ * @number: VMINSPECT_AS_*
+ *
+ * Return: its name in lower case, or NULL if this library does not know it.
+ */
+const char *vminspect_as_name(unsigned int number);
+
+/**
+ * vminspect_source_name() - where a page came from or went to
+ * @source: VMINSPECT_SOURCE_*
+ *
+ * Return: its name in lower case, or NULL for VMINSPECT_SOURCE_UNKNOWN and for what this
+ * library does not know.
+ */
+const char *vminspect_source_name(unsigned int source);
 
 /**
  * vminspect_category_parse() - the category that a name stands for
