@@ -154,14 +154,18 @@ static inline unsigned long vmi_compat_argument(struct pt_regs *regs, unsigned i
 	return regs_get_kernel_stack_nth(regs, nr - 6 + 1);
 }
 
-/* 6.2: without all registers. The same, at the entry of a function that ftrace calls from. */
+/*
+ * The same, at the entry of a function that ftrace calls from. 6.2: a call of its own. Before
+ * that the first six are there, too, though not all registers are (struct ftrace_regs in
+ * arch/x86/include/asm/ftrace.h).
+ */
 static inline unsigned long vmi_compat_ftrace_argument(struct ftrace_regs *regs,
 						       unsigned int nr)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
 	return ftrace_regs_get_argument(regs, nr);
 #else
-	return regs_get_kernel_argument(ftrace_get_regs(regs), nr);
+	return regs_get_kernel_argument(&regs->regs, nr);
 #endif
 }
 
@@ -264,10 +268,10 @@ static inline bool vmi_compat_zswap_stored(unsigned long returned)
 }
 
 /* How many pages are being mapped at once, at the entry of VMI_COMPAT_MAPPED. */
-static inline unsigned int vmi_compat_mapped_pages(struct pt_regs *regs)
+static inline unsigned int vmi_compat_mapped_pages(struct ftrace_regs *regs)
 {
 #ifdef VMI_COMPAT_MAPPED_NR
-	return vmi_compat_argument(regs, VMI_COMPAT_MAPPED_NR);
+	return vmi_compat_ftrace_argument(regs, VMI_COMPAT_MAPPED_NR);
 #else
 	return 1;
 #endif

@@ -224,13 +224,12 @@ static bool reader_wants(const struct vmi_reader *reader, const struct vminspect
 u64 vmi_event_wanted_by(const struct vminspect_event *event, const struct vmi_owner *owner)
 {
 	const struct vmi_reader *reader;
-	unsigned int id;
-	u64 mask = 0;
+	u64 ids, mask = 0;
 
-	for (id = 0; id < VMI_MAX_READERS; id++) {
-		reader = rcu_dereference(readers[id]);
+	for (ids = READ_ONCE(ids_in_use); ids; ids &= ids - 1) {
+		reader = rcu_dereference(readers[__ffs64(ids)]);
 		if (reader && reader_wants(reader, event, owner))
-			mask |= BIT_ULL(id);
+			mask |= reader->bit;
 	}
 	return mask;
 }
@@ -370,10 +369,10 @@ void vmi_event_hand(struct vminspect_event *event, u64 mask)
 void vmi_event_forked(pid_t parent, pid_t child)
 {
 	struct vmi_reader *reader;
-	unsigned int id;
+	u64 ids;
 
-	for (id = 0; id < VMI_MAX_READERS; id++) {
-		reader = rcu_dereference(readers[id]);
+	for (ids = READ_ONCE(ids_in_use); ids; ids &= ids - 1) {
+		reader = rcu_dereference(readers[__ffs64(ids)]);
 		if (!reader || !reader->tasks)
 			continue;
 		if (test_bit(parent, reader->tasks))

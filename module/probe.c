@@ -9,8 +9,8 @@
  *
  * Return probes stand at functions that tasks call, never interrupts: a probe that hits
  * inside another one on the same processor is passed over by the kernel (kprobe_running()
- * in kernel/kprobes.c), and interrupts are on in handlers. What completes in an interrupt
- * is seen by a callback of ftrace, which knows no such limit.
+ * in kernel/kprobes.c), and interrupts are on in handlers. Where the entry is enough, or an
+ * interrupt calls, a callback of ftrace is used, which knows no such limit and costs less.
  *
  * A task that sleeps in a probed function is no obstacle to detaching, nor to unloading:
  * it returns into the kernel's own trampoline, which finds that there is no handler any
@@ -185,11 +185,9 @@ static u8 pushing_as(void)
 	return VMINSPECT_AS_MADVISE;
 }
 
-/* As what does it bring them back, for @mm? */
-static u8 pulling_as(const struct mm_struct *mm)
+/* As what does it, being in the middle of that, bring them back for @mm? */
+static u8 pulling_as(const struct vmi_task *task, const struct mm_struct *mm)
 {
-	const struct vmi_task *task = vmi_task_find();
-
 	if (task && task->doing & VMI_TASK_SWAPOFF)
 		return VMINSPECT_AS_SWAPOFF;
 	if (is_khugepaged())
@@ -197,10 +195,8 @@ static u8 pulling_as(const struct mm_struct *mm)
 	return mm && mm == current->mm ? VMINSPECT_AS_FAULT : VMINSPECT_AS_OTHER;
 }
 
-static struct vmi_fault *current_fault(void)
+static struct vmi_fault *task_fault(const struct vmi_task *task)
 {
-	const struct vmi_task *task = vmi_task_find();
-
 	return task && task->doing & VMI_TASK_FAULT ? task->fault : NULL;
 }
 
@@ -212,7 +208,7 @@ static bool fault_asks_for(const struct vmi_fault *fault, u64 slot, u32 pages)
 /* A page that the fault under way asked for came from there. */
 static void fault_found(u64 slot, u32 pages, u8 source)
 {
-	struct vmi_fault *fault = current_fault();
+	struct vmi_fault *fault = task_fault(vmi_task_find());
 
 	if (fault && fault_asks_for(fault, slot, pages) && !fault->source)
 		fault->source = source;
@@ -246,8 +242,8 @@ struct fault_call {
 
 static void fault_enter(struct fault_call *call)
 {
-	call->as = pulling_as(call->fault.mm);
 	call->task = vmi_task_enter(VMI_TASK_FAULT);
+	call->as = pulling_as(call->task, call->fault.mm);
 	if (call->task)
 		call->task->fault = &call->fault;
 }
@@ -404,31 +400,32 @@ static int swapoff_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
  * An anonymous page is being mapped: in a fault, which may map several at once, or by
  * swapoff. The page is locked and in the swap cache, so that its slot is its own.
  */
-static int mapped_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+static void mapped(struct ftrace_regs *regs)
 {
-	struct folio *folio = page_folio((struct page *)vmi_compat_argument(regs, 0));
-	struct vm_area_struct *vma;
+	struct folio *folio = page_folio((struct page *)vmi_compat_ftrace_argument(regs, 0));
 	const struct vmi_task *task = vmi_task_find();
+	struct vm_area_struct *vma;
 	struct making making;
 
 	if (!task)
-		return 1;
+		return;
 	if (task->doing & VMI_TASK_FAULT) {
 		task->fault->pages = vmi_compat_mapped_pages(regs);
-		return 1;
+		return;
 	}
-	if (!(task->doing & VMI_TASK_SWAPOFF) || !folio_test_swapcache(folio))
-		return 1;
-	vma = (struct vm_area_struct *)vmi_compat_argument(regs, VMI_COMPAT_MAPPED_VMA);
+	if (!(task->doing & VMI_TASK_SWAPOFF) || !folio_test_swapcache(folio) ||
+	    !probe_wanted(VMINSPECT_EVENT_SWAP_IN))
+		return;
+	vma = (struct vm_area_struct *)
+		vmi_compat_ftrace_argument(regs, VMI_COMPAT_MAPPED_VMA);
 	rcu_read_lock();
 	making_start(&making, VMINSPECT_EVENT_SWAP_IN, vmi_compat_folio_slot(folio),
 		     vmi_compat_mapped_pages(regs));
 	making_actor(&making, VMINSPECT_AS_SWAPOFF);
 	making_owner(&making, vma->vm_mm);
-	making_va(&making, vmi_compat_argument(regs, VMI_COMPAT_MAPPED_ADDRESS));
+	making_va(&making, vmi_compat_ftrace_argument(regs, VMI_COMPAT_MAPPED_ADDRESS));
 	making_record(&making);
 	rcu_read_unlock();
-	return 1;
 }
 
 /* ---- Pages that go out ---- */
@@ -577,19 +574,19 @@ static int shmem_out_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 }
 
 /* A page of shared memory has left its file by now, and its slot stands there. */
-static int write_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+static void writing(struct ftrace_regs *regs)
 {
-	struct folio *folio =
-		page_folio((struct page *)vmi_compat_argument(regs, VMI_COMPAT_WRITE_FOLIO));
+	struct folio *folio = page_folio((struct page *)
+		vmi_compat_ftrace_argument(regs, VMI_COMPAT_WRITE_FOLIO));
 	const struct vmi_task *task = vmi_task_find();
 	u64 slot = vmi_compat_folio_slot(folio);
 	struct making making;
 
 	if (!task || !(task->doing & VMI_TASK_SHMEM) || task->shmem.folio != folio)
-		return 1;
+		return;
 	vmi_owner_clear(slot);
 	if (!probe_wanted(VMINSPECT_EVENT_SWAP_OUT))
-		return 1;
+		return;
 	rcu_read_lock();
 	making_start(&making, VMINSPECT_EVENT_SWAP_OUT, slot, folio_nr_pages(folio));
 	making.event.flags = VMINSPECT_EVENT_SHMEM;
@@ -600,7 +597,6 @@ static int write_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 	making_charge(&making, folio);
 	making_record(&making);
 	rcu_read_unlock();
-	return 1;
 }
 
 /* ---- Reading and writing ---- */
@@ -636,12 +632,13 @@ static void flight_record(struct vmi_flight *flight, u8 source, bool failed)
 /* Whose page is it, and who wants it? A fault that asks for it knows best. */
 static void read_making(struct making *making, struct folio *folio, u64 slot, u32 pages)
 {
-	const struct vmi_fault *fault = current_fault();
+	const struct vmi_task *task = vmi_task_find();
+	const struct vmi_fault *fault = task_fault(task);
 	bool asked = fault && fault_asks_for(fault, slot, pages);
 	struct vmi_slot known;
 
 	making_start(making, VMINSPECT_EVENT_READ, slot, pages);
-	making_actor(making, pulling_as(fault ? fault->mm : NULL));
+	making_actor(making, pulling_as(task, fault ? fault->mm : NULL));
 	if (asked && fault->mm) {
 		making_owner(making, fault->mm);
 		making_va(making, fault->va);
@@ -821,14 +818,12 @@ static void bio_done(struct bio *bio, u8 kind)
 	}
 }
 
-static void read_done(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
-		      struct ftrace_regs *regs)
+static void read_done(struct ftrace_regs *regs)
 {
 	bio_done((struct bio *)vmi_compat_ftrace_argument(regs, 0), VMINSPECT_EVENT_READ);
 }
 
-static void write_done(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
-		       struct ftrace_regs *regs)
+static void write_done(struct ftrace_regs *regs)
 {
 	bio_done((struct bio *)vmi_compat_ftrace_argument(regs, 0), VMINSPECT_EVENT_WRITE);
 }
@@ -919,15 +914,12 @@ static struct hook hooks[] = {
 	{ .name = "shmem_unuse", .kinds = ON_IN | ON_READ, .entry = swapoff_entry,
 	  .exit = swapoff_exit, .size = sizeof(struct swapoff_call), .depth = 64,
 	  .absent = !IS_ENABLED(CONFIG_SHMEM) },
-	{ .name = VMI_COMPAT_MAPPED, .kinds = ON_IN, .entry = mapped_entry, .depth = 256 },
 	{ .name = "try_to_unmap_one", .kinds = ON_OUT | ON_READ | ON_WRITE, .entry = unmap_entry,
 	  .exit = unmap_exit, .size = sizeof(struct unmap_call), .depth = 512 },
 	{ .name = VMI_COMPAT_SHMEM_WRITE, .kinds = ON_OUT | ON_READ | ON_WRITE,
 	  .entry = shmem_out_entry, .exit = shmem_out_exit,
 	  .size = sizeof(struct shmem_out_call), .depth = 512,
 	  .absent = !IS_ENABLED(CONFIG_SHMEM) },
-	{ .name = VMI_COMPAT_WRITE, .kinds = ON_OUT | ON_READ | ON_WRITE, .entry = write_entry,
-	  .depth = 256 },
 	{ .name = VMI_COMPAT_ZSWAP_LOAD, .kinds = ON_IN | ON_READ, .entry = zswap_entry,
 	  .exit = zswap_load_exit, .size = sizeof(struct io_call), .depth = 512,
 	  .absent = !IS_ENABLED(CONFIG_ZSWAP) },
@@ -941,27 +933,43 @@ static struct hook hooks[] = {
 };
 
 /**
- * struct end - a function that is hooked where interrupts call it
+ * struct entry - a function that is hooked at its entry alone
  * @name: the function
  * @kinds: as in struct hook
- * @ops: of ftrace
- * @attached: it is registered
- * @available: it could be
+ * @probe: what is called
+ * @ip: where ftrace calls from; 0: it can't be hooked
  */
-struct end {
+struct entry {
 	const char *name;
 	u32 kinds;
-	struct ftrace_ops ops;
-	bool attached;
-	bool available;
+	void (*probe)(struct ftrace_regs *regs);
+	unsigned long ip;
 };
 
-#define END_FLAGS	(FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_RECURSION)
-
-static struct end ends[] = {
-	{ VMI_COMPAT_READ_DONE, ON_READ, { .func = read_done, .flags = END_FLAGS } },
-	{ VMI_COMPAT_WRITE_DONE, ON_WRITE, { .func = write_done, .flags = END_FLAGS } },
+static struct entry entries[] = {
+	{ VMI_COMPAT_MAPPED, ON_IN, mapped },
+	{ VMI_COMPAT_WRITE, ON_OUT | ON_READ | ON_WRITE, writing },
+	{ VMI_COMPAT_READ_DONE, ON_READ, read_done },
+	{ VMI_COMPAT_WRITE_DONE, ON_WRITE, write_done },
 };
+
+static void entry_passed(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+			 struct ftrace_regs *regs)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(entries); i++)
+		if (entries[i].ip == ip)
+			entries[i].probe(regs);
+}
+
+/* One for all of them: to let go of one takes long, since ftrace waits for all tasks. */
+static struct ftrace_ops entry_ops = {
+	.func = entry_passed,
+	.flags = FTRACE_OPS_FL_RECURSION,
+};
+
+static bool entries_attached;
 
 /**
  * struct point - a tracepoint that is hooked
@@ -1066,11 +1074,18 @@ static bool hook_attach(struct hook *hook)
 	return hook->attached;
 }
 
-static bool end_attach(struct end *end)
+/* Return: mask of the kinds that can't be had */
+static u32 entries_attach(void)
 {
-	if (!end->attached && end->available)
-		end->attached = !register_ftrace_function(&end->ops);
-	return end->attached;
+	u32 missing = 0;
+	unsigned int i;
+
+	if (!entries_attached)
+		entries_attached = !register_ftrace_function(&entry_ops);
+	for (i = 0; i < ARRAY_SIZE(entries); i++)
+		if (!entries_attached || !entries[i].ip)
+			missing |= entries[i].kinds;
+	return missing;
 }
 
 static bool point_attach(struct point *point)
@@ -1101,15 +1116,11 @@ static void hooks_detach(void)
 	}
 }
 
-static void ends_detach(void)
+static void entries_detach(void)
 {
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(ends); i++) {
-		if (ends[i].attached)
-			unregister_ftrace_function(&ends[i].ops);
-		ends[i].attached = false;
-	}
+	if (entries_attached)
+		unregister_ftrace_function(&entry_ops);
+	entries_attached = false;
 }
 
 static void points_detach(void)
@@ -1134,7 +1145,7 @@ static void probe_stop(void)
 	if (!want.started)
 		return;
 	hooks_detach();
-	ends_detach();
+	entries_detach();
 	points_detach();
 	vmi_flight_stop();
 	vmi_owner_stop();
@@ -1179,9 +1190,7 @@ static u32 probe_attach(u32 wanted)
 	for (i = 0; i < ARRAY_SIZE(points); i++)
 		if (points[i].kinds & wanted && !point_attach(&points[i]))
 			missing |= points[i].kinds;
-	for (i = 0; i < ARRAY_SIZE(ends); i++)
-		if (ends[i].kinds & wanted && !end_attach(&ends[i]))
-			missing |= ends[i].kinds;
+	missing |= entries_attach();
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
 		if (hooks[i].kinds & wanted && !hooks[i].absent && !hook_attach(&hooks[i]))
 			missing |= hooks[i].kinds;
@@ -1368,35 +1377,40 @@ void vmi_probe_untrace_write(void)
 
 /* ---- Load and unload ---- */
 
-/* Would it be allowed? A probe that is registered without being armed changes nothing. */
-static void hooks_find(void)
+/*
+ * Would it be allowed? A probe that is registered without being armed changes nothing.
+ * Return: where it would stand, 0: nowhere
+ */
+static unsigned long probe_find(const char *name)
 {
-	static struct kprobe probes[ARRAY_SIZE(hooks)];
-	struct kprobe *registered[ARRAY_SIZE(hooks)];
-	unsigned int i, nr = 0;
+	struct kprobe probe = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
+	unsigned long ip;
 
-	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
-		if (hooks[i].absent || probe_avoided(hooks[i].name))
-			continue;
-		probes[i].symbol_name = hooks[i].name;
-		probes[i].flags = KPROBE_FLAG_DISABLED;
-		hooks[i].available = !register_kprobe(&probes[i]);
-		if (hooks[i].available)
-			registered[nr++] = &probes[i];
-	}
-	if (nr)
-		unregister_kprobes(registered, nr);
+	if (probe_avoided(name) || register_kprobe(&probe))
+		return 0;
+	ip = (unsigned long)probe.addr;
+	unregister_kprobe(&probe);
+	return ip;
 }
 
-static void ends_find(void)
+static void hooks_find(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(ends); i++) {
-		char *name = (char *)ends[i].name;	/* it is not changed */
+	for (i = 0; i < ARRAY_SIZE(hooks); i++)
+		hooks[i].available = !hooks[i].absent && probe_find(hooks[i].name);
+}
 
-		ends[i].available = !probe_avoided(name) &&
-				    !ftrace_set_filter(&ends[i].ops, name, strlen(name), 1);
+/* A probe at the entry of a function that ftrace knows stands where ftrace calls from. */
+static void entries_find(void)
+{
+	unsigned long ip;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(entries); i++) {
+		ip = probe_find(entries[i].name);
+		if (ip && !ftrace_set_filter_ip(&entry_ops, ip, 0, 0))
+			entries[i].ip = ip;
 	}
 }
 
@@ -1415,7 +1429,7 @@ static void point_find(struct tracepoint *tracepoint, void *unused)
 void vmi_probe_init(void)
 {
 	hooks_find();
-	ends_find();
+	entries_find();
 	for_each_kernel_tracepoint(point_find, NULL);
 }
 
@@ -1432,9 +1446,9 @@ u32 vmi_probe_kinds(void)
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
 		if (!hooks[i].absent && !hooks[i].available)
 			missing |= hooks[i].kinds;
-	for (i = 0; i < ARRAY_SIZE(ends); i++)
-		if (!ends[i].available)
-			missing |= ends[i].kinds;
+	for (i = 0; i < ARRAY_SIZE(entries); i++)
+		if (!entries[i].ip)
+			missing |= entries[i].kinds;
 	for (i = 0; i < ARRAY_SIZE(points); i++)
 		if (!points[i].tracepoint)
 			missing |= points[i].kinds;
@@ -1448,8 +1462,6 @@ u32 vmi_probe_kinds(void)
  */
 void vmi_probe_exit(void)
 {
-	unsigned int i;
-
 	spin_lock(&want.trace_lock);
 	want.exiting = true;
 	spin_unlock(&want.trace_lock);
@@ -1457,6 +1469,5 @@ void vmi_probe_exit(void)
 	mutex_lock(&want.lock);
 	probe_stop();
 	mutex_unlock(&want.lock);
-	for (i = 0; i < ARRAY_SIZE(ends); i++)
-		ftrace_free_filter(&ends[i].ops);
+	ftrace_free_filter(&entry_ops);
 }

@@ -20,7 +20,7 @@
 
 #define TASK_BITS	12
 #define NR_TASKS	BIT(TASK_BITS)
-#define TASK_WINDOW	16U
+#define TASK_WINDOW	8U
 
 #define SET_BITS	9
 #define NR_SETS		BIT(SET_BITS)
@@ -29,11 +29,13 @@
 /**
  * struct retry_set - faults to be tried again, of tasks whose hashes are alike
  * @lock: for all of it
+ * @nr: how many there are
  * @tasks: whose; only compared
  * @faults: which
  */
 struct retry_set {
 	raw_spinlock_t lock;
+	unsigned int nr;
 	struct task_struct *tasks[SET_SIZE];
 	struct vmi_fault faults[SET_SIZE];
 };
@@ -170,6 +172,7 @@ void vmi_task_keep_fault(const struct vmi_fault *fault)
 
 	raw_spin_lock_irqsave(&set->lock, flags);
 	i = retry_oldest(set);
+	set->nr += !set->tasks[i];
 	set->tasks[i] = current;
 	set->faults[i] = *fault;
 	raw_spin_unlock_irqrestore(&set->lock, flags);
@@ -193,6 +196,8 @@ void vmi_task_resume_fault(struct vmi_fault *fault)
 	unsigned long flags;
 	unsigned int i;
 
+	if (!READ_ONCE(set->nr))	/* what this task kept it has seen itself */
+		return;
 	raw_spin_lock_irqsave(&set->lock, flags);
 	for (i = 0; i < SET_SIZE; i++) {
 		if (set->tasks[i] != current)
@@ -201,6 +206,7 @@ void vmi_task_resume_fault(struct vmi_fault *fault)
 		if (retry_same(set, i, fault))
 			*fault = set->faults[i];
 		set->tasks[i] = NULL;
+		set->nr--;
 	}
 	raw_spin_unlock_irqrestore(&set->lock, flags);
 }

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * swapin PAGES [KINDS]: pages that are out are touched, several times over: the median
+ * time of one in nanoseconds, and with KINDS, a mask, while events of these kinds are
+ * recorded; then also how long it takes to read one record.
+ */
+#define _GNU_SOURCE
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../selftests/common.h"
+
+#define ROUNDS		5
+
+static void check(bool good, const char *what)
+{
+	if (good)
+		return;
+	fprintf(stderr, "swapin: %s\n", what);
+	exit(1);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double first = *(const double *)a, second = *(const double *)b;
+
+	return (first > second) - (first < second);
+}
+
+static double median(double *values)
+{
+	qsort(values, ROUNDS, sizeof(*values), by_value);
+	return values[ROUNDS / 2];
+}
+
+static int open_events(unsigned int kinds)
+{
+	struct vminspect_events request = {
+		.size = sizeof(request),
+		.flags = VMINSPECT_EVENTS_NONBLOCK,
+		.scope = VMINSPECT_SCOPE_ALL,
+		.kinds = kinds,
+		.record_size = sizeof(struct vminspect_event),
+		.ring_records = 65536,
+	};
+
+	return ioctl(device_open(), VMINSPECT_IOC_EVENTS, &request);
+}
+
+/* How long one takes that went out before, on average. */
+static double touch_all(char *map, size_t nr)
+{
+	uint64_t before;
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		map[i * SZ_4K]++;
+	check(!page_out(map, nr * SZ_4K), "pages do not go out");
+	before = now_ns();
+	for (i = 0; i < nr; i++)
+		READ_ONCE(map[i * SZ_4K]);
+	return (double)(now_ns() - before) / nr;
+}
+
+static double read_all(int events)
+{
+	static struct vminspect_event records[1024];
+	uint64_t before = now_ns();
+	size_t nr = 0;
+	ssize_t got;
+
+	while ((got = read(events, records, sizeof(records))) > 0)
+		nr += got / sizeof(*records);
+	check(nr, "nothing was recorded");
+	return (double)(now_ns() - before) / nr;
+}
+
+int main(int argc, char **argv)
+{
+	size_t nr = argc > 1 ? strtoul(argv[1], NULL, 0) : 0;
+	double touches[ROUNDS], reads[ROUNDS];
+	int events = -1, round;
+	char *map;
+
+	check(nr, "usage: swapin PAGES [KINDS]");
+	map = map_small(nr * SZ_4K);
+	check(map, "no memory");
+	if (argc > 2) {
+		events = open_events(strtoul(argv[2], NULL, 0));
+		check(events >= 0, "no events");
+	}
+	for (round = 0; round < ROUNDS; round++) {
+		touches[round] = touch_all(map, nr);
+		if (events >= 0)
+			reads[round] = read_all(events);
+	}
+	printf("%.0f", median(touches));
+	if (events >= 0)
+		printf(" %.0f", median(reads));
+	printf("\n");
+	return 0;
+}
