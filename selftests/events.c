@@ -1172,6 +1172,200 @@ TEST_F_TIMEOUT(events, swapoff_is_told_as_what_brought_pages_back, TIMEOUT)
 	write_file("/sys/block/zram0/reset", "1");
 }
 
+/* ---- Pages that go out for want of memory ---- */
+
+#define NARROW		CGROUP "/narrow"
+#define NARROW_PAGES	6000UL
+
+struct narrow {
+	struct doing *doing;
+	int go, done;
+};
+
+/* In a cgroup that has room for a part of its pages: the others are out at any time. */
+static int narrow_run(struct narrow *narrow)
+{
+	static const struct storm storm = { .nr = NARROW_PAGES };
+	struct rusage before, after;
+	int round;
+	char pid[16];
+	size_t i;
+
+	narrow->doing->pid = getpid();
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	if (mlockall(MCL_CURRENT) || write_file(NARROW "/cgroup.procs", pid))
+		return 3;
+	narrow->doing->map = storm_map(&storm, narrow->doing);
+	step(narrow->go, narrow->done);
+	getrusage(RUSAGE_SELF, &before);
+	for (round = 0; round < 3; round++)
+		for (i = 0; i < NARROW_PAGES; i++)
+			narrow->doing->map[i * SZ_4K] += 1 + round + i;
+	getrusage(RUSAGE_SELF, &after);
+	narrow->doing->major = after.ru_majflt - before.ru_majflt;
+	step(narrow->go, narrow->done);
+	return 0;
+}
+
+static int narrow_start(struct swapper *swapper)
+{
+	int go[2], done[2];
+	char byte;
+
+	swapper->doing = mmap(NULL, SZ_4K, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (swapper->doing == MAP_FAILED || pipe(go) || pipe(done))
+		return -errno;
+	swapper->pid = fork();
+	if (!swapper->pid) {
+		struct narrow narrow = { swapper->doing, go[0], done[1] };
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(go[1]);
+		close(done[0]);
+		_exit(narrow_run(&narrow));
+	}
+	close(go[0]);
+	close(done[1]);
+	swapper->go = go[1];
+	swapper->done = done[0];
+	return read(swapper->done, &byte, 1) == 1 ? 0 : -ECHILD;
+}
+
+/*
+ * A page goes out and comes back in turns; after the last event it is where pagemap has it.
+ */
+static void expect_turns(struct __test_metadata *_metadata, const struct recorder *recorder,
+			 const struct doing *doing)
+{
+	static const struct storm storm = { .nr = NARROW_PAGES };
+	bool *out = calloc(NARROW_PAGES, sizeof(*out));
+	int pagemap = pagemap_open(doing->pid);
+	const struct vminspect_event *event;
+	long page, major = 0;
+	size_t i, wrong = 0;
+
+	ASSERT_LE(0, pagemap);
+	for (event = recorder->events; event < events_end(recorder); event++) {
+		if (!is_of(event, doing) || (event->kind != VMINSPECT_EVENT_SWAP_OUT &&
+					     event->kind != VMINSPECT_EVENT_SWAP_IN))
+			continue;
+		page = page_of(doing, &storm, event->va);
+		ASSERT_LE(0, page);
+		ASSERT_GE(NARROW_PAGES, page + event->pages);
+		for (i = page; i < (size_t)page + event->pages; i++) {
+			wrong += out[i] == (event->kind == VMINSPECT_EVENT_SWAP_OUT);
+			out[i] = event->kind == VMINSPECT_EVENT_SWAP_OUT;
+		}
+		major += event->kind == VMINSPECT_EVENT_SWAP_IN &&
+			 event->flags & VMINSPECT_EVENT_MAJOR;
+	}
+	EXPECT_EQ(0, wrong);
+	for (i = 0; i < NARROW_PAGES; i++)
+		wrong += out[i] != !!(pagemap_entry(pagemap, doing->map + i * SZ_4K) & PM_SWAP);
+	EXPECT_EQ(0, wrong);
+	EXPECT_EQ(doing->major, major);
+	close(pagemap);
+	free(out);
+}
+
+TEST_F_TIMEOUT(events, pages_that_take_turns_are_told_turn_by_turn, TIMEOUT)
+{
+	struct vminspect_events request = request_all(ALL_KINDS);
+	const struct vminspect_event *event;
+	struct swapper swappers[2];
+	struct recorder recorder;
+	struct counters before;
+	size_t by_other = 0, retried = 0;
+	int i;
+
+	ASSERT_EQ(0, write_file(CGROUP "/cgroup.procs", "0"));
+	ASSERT_EQ(0, write_file("/sys/fs/cgroup/cgroup.procs", "0"));
+	ASSERT_EQ(0, write_file(CGROUP "/cgroup.subtree_control", "+memory"));
+	ASSERT_EQ(0, mkdir(NARROW, 0755));
+	ASSERT_EQ(0, write_file(NARROW "/memory.max", "24M"));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, narrow_start(&swappers[i]));
+	ASSERT_EQ(0, recorder_start(&recorder, self->device, &request));
+	before = counters_read();
+	EXPECT_EQ(0, swappers_step(swappers, 2));
+	ASSERT_EQ(0, recorder_end(&recorder));
+
+	expect_complete(_metadata, &recorder);
+	expect_counters(_metadata, &recorder, &before);
+	EXPECT_LT(2 * NARROW_PAGES, pages_of(&recorder, VMINSPECT_EVENT_SWAP_OUT, 0));
+	for (i = 0; i < 2; i++)
+		expect_turns(_metadata, &recorder, swappers[i].doing);
+	for (event = recorder.events; event < events_end(&recorder); event++) {
+		retried += !!(event->flags & VMINSPECT_EVENT_RETRIED);
+		if (event->kind != VMINSPECT_EVENT_SWAP_OUT)
+			continue;
+		EXPECT_EQ(VMINSPECT_AS_MEMCG, event->as);
+		EXPECT_TRUE(event->actor_pid == (uint32_t)swappers[0].pid ||
+			    event->actor_pid == (uint32_t)swappers[1].pid);
+		by_other += event->actor_pid != event->pid;
+	}
+	EXPECT_LT(0, by_other);		/* one's pages, pushed out by the other */
+	TH_LOG("%zu of %zu events: faults that were tried again", retried, recorder.nr);
+	for (i = 0; i < 2; i++)
+		EXPECT_EQ(0, swapper_end(&swappers[i]));
+	EXPECT_EQ(0, rmdir(NARROW));
+	EXPECT_EQ(0, write_file(CGROUP "/cgroup.subtree_control", "-memory"));
+	recorder_free(&recorder);
+}
+
+static long meminfo_kb(const char *key)
+{
+	char text[4096], *at;
+
+	if (read_file("/proc/meminfo", text, sizeof(text)) <= 0)
+		return -1;
+	at = strstr(text, key);
+	return at ? atol(at + strlen(key)) : -1;
+}
+
+/* More than there is: the machine as a whole is short of memory. */
+static int take_memory(void *arg)
+{
+	size_t size = (meminfo_kb("MemAvailable:") + 48 * 1024) * 1024, i;
+	char *map = map_small(size);
+
+	(void)arg;
+	for (i = 0; map && i < size; i += SZ_4K)
+		map[i] += 1 + i / SZ_4K;
+	return !map;
+}
+
+TEST_F_TIMEOUT(events, who_pushes_pages_out_is_told, TIMEOUT)
+{
+	struct vminspect_events request = request_all(ALL_KINDS);
+	const struct vminspect_event *event;
+	size_t as[VMINSPECT_NR_AS] = {};
+	struct recorder recorder;
+	struct counters before;
+
+	ASSERT_EQ(0, recorder_start(&recorder, self->device, &request));
+	before = counters_read();
+	EXPECT_EQ(0, child_run(take_memory, NULL));
+	ASSERT_EQ(0, recorder_end(&recorder));
+	expect_complete(_metadata, &recorder);
+	expect_counters(_metadata, &recorder, &before);
+	for (event = recorder.events; event < events_end(&recorder); event++) {
+		if (event->kind != VMINSPECT_EVENT_SWAP_OUT)
+			continue;
+		as[event->as] += event->pages;
+		EXPECT_EQ(event->as == VMINSPECT_AS_KSWAPD,
+			  !strncmp(event->actor_comm, "kswapd", 6));
+	}
+	/* Nobody asked for it, and nobody's limit was reached. */
+	EXPECT_LT(0, as[VMINSPECT_AS_KSWAPD]);
+	EXPECT_EQ(0, as[VMINSPECT_AS_MADVISE]);
+	EXPECT_EQ(0, as[VMINSPECT_AS_MEMCG]);
+	EXPECT_EQ(0, as[VMINSPECT_AS_OTHER]);
+	TH_LOG("by kswapd %zu, direct %zu", as[VMINSPECT_AS_KSWAPD], as[VMINSPECT_AS_DIRECT]);
+	recorder_free(&recorder);
+}
+
 /* Who was killed in the middle, by whom it was mapped: no matter. */
 TEST_F_TIMEOUT(events, target_may_be_killed_at_any_time, TIMEOUT)
 {
