@@ -97,6 +97,9 @@ static void *recorder_run(void *arg)
 static int recorder_start(struct recorder *recorder, int device,
 			  struct vminspect_events *request)
 {
+	const struct sched_param first = { .sched_priority = 1 };
+	int ret;
+
 	*recorder = (struct recorder) { .max = RECORDER_MAX };
 	recorder->events = mmap(NULL, recorder->max * sizeof(*recorder->events),
 				PROT_READ | PROT_WRITE,
@@ -106,7 +109,10 @@ static int recorder_start(struct recorder *recorder, int device,
 	recorder->fd = events_open(device, request);
 	if (recorder->fd < 0)
 		return recorder->fd;
-	return -pthread_create(&recorder->thread, NULL, recorder_run, recorder);
+	ret = -pthread_create(&recorder->thread, NULL, recorder_run, recorder);
+	if (!ret)	/* ahead of those who keep all processors busy with swapping */
+		ret = -pthread_setschedparam(recorder->thread, SCHED_FIFO, &first);
+	return ret;
 }
 
 /* Everything that it was meant to get is there after this. */
@@ -1003,6 +1009,122 @@ TEST_F_TIMEOUT(events, read_waits_and_a_signal_ends_it, TIMEOUT)
 	close(fd);
 }
 
+/* ---- Text ---- */
+
+#define TEXT_EVENTS	"/sys/kernel/debug/vminspect/events"
+#define TEXT_STATS	"/sys/kernel/debug/vminspect/stats"
+
+/* The line of a record. Names here have nothing to be escaped. */
+static void event_line(const struct vminspect_event *event, char *line, size_t size)
+{
+	static const char * const kinds[] = { "lost", "swap_in", "swap_out", "read", "write" };
+	static const char * const as[] = { "other", "fault", "kswapd", "direct", "memcg",
+					   "madvise", "khugepaged", "swapoff" };
+	static const char * const sources[] = { "unknown", "device", "zram", "zswap", "zero",
+						"cache" };
+	static const char * const flags[] = { " major", " retried", " readahead", " shmem",
+					      " failed" };
+	FILE *out = fmemopen(line, size, "w");
+	size_t i;
+
+	fprintf(out, "%llu.%09llu %s pages=%u", event->time_ns / 1000000000,
+		event->time_ns % 1000000000, kinds[event->kind], event->pages);
+	if (event->pid)
+		fprintf(out, " owner=%u:%s", event->pid, event->comm);
+	if (event->flags & VMINSPECT_EVENT_VA)
+		fprintf(out, " va=0x%llx", event->va);
+	if (event->flags & VMINSPECT_EVENT_SHMEM)
+		fprintf(out, " inode=%u:%u:%llu index=%llu", event->dev >> 20,
+			event->dev & 0xfffff, event->inode, event->index);
+	fprintf(out, " swap=%u:%llu source=%s", event->swap_type, event->offset,
+		sources[event->source]);
+	if (event->latency_ns != VMINSPECT_UNKNOWN)
+		fprintf(out, " latency_ns=%llu", event->latency_ns);
+	fprintf(out, " as=%s actor=%u:%s cgroup=%llu", as[event->as], event->actor_tid,
+		event->actor_comm, event->cgroup);
+	for (i = 0; i < ARRAY_LEN(flags); i++)
+		if (event->flags & (1U << i))
+			fputs(flags[i], out);
+	fputc('\n', out);
+	fclose(out);
+}
+
+/* In pieces of any size; until there is nothing more. */
+static size_t read_text(int fd, char *text, size_t size)
+{
+	size_t length = 0;
+	ssize_t got;
+
+	while ((got = read(fd, text + length, length % 700 + 1)) > 0 && length + 701 < size)
+		length += got;
+	text[length] = '\0';
+	return length;
+}
+
+static long stat_of(const char *name, const char *what)
+{
+	char text[1024], *at;
+
+	if (read_file(TEXT_STATS, text, sizeof(text)) <= 0)
+		return -1;
+	at = strstr(text, name);
+	at = at && what ? strstr(at, what) : at;
+	return at ? atol(at + strlen(what ? what : name)) : -1;
+}
+
+TEST_F_TIMEOUT(events, text_has_a_line_for_each_record, TIMEOUT)
+{
+	static const struct storm storms[2] = { { .nr = 300 }, { .nr = 100, .shared = true } };
+	size_t room = 4 << 20, length = 0, i;
+	char *text = malloc(room), line[512];
+	struct vminspect_events request = request_all(ALL_KINDS);
+	struct pollfd wait = { .events = POLLIN };
+	const struct vminspect_event *event;
+	struct swapper swappers[2];
+	struct recorder recorder;
+	long readers, outs, pages;
+
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, swapper_start(&swappers[i], &storms[i]));
+	readers = stat_of("readers ", NULL);
+	outs = stat_of("swap_out ", NULL);
+	pages = stat_of("swap_out ", "pages ");
+	EXPECT_EQ(0, readers);
+	ASSERT_EQ(0, recorder_start(&recorder, self->device, &request));
+	wait.fd = open(TEXT_EVENTS, O_RDONLY | O_NONBLOCK);
+	ASSERT_LE(0, wait.fd);
+	EXPECT_EQ(2, stat_of("readers ", NULL));
+	EXPECT_EQ(0, poll(&wait, 1, 0));
+	EXPECT_EQ(-1, read(wait.fd, line, sizeof(line)));
+	EXPECT_EQ(EAGAIN, errno);
+	for (i = 0; i < 2; i++)
+		EXPECT_EQ(0, swappers_storm(&swappers[i], 1));
+	usleep(200000);		/* what is being written */
+	EXPECT_EQ(1, poll(&wait, 1, 0));
+	ASSERT_LT(0, read_text(wait.fd, text, room));
+	ASSERT_EQ(0, recorder_end(&recorder));
+
+	for (event = recorder.events; event < events_end(&recorder); event++) {
+		event_line(event, line, sizeof(line));
+		ASSERT_EQ(0, strncmp(text + length, line, strlen(line))) {
+			TH_LOG("%s is not at %.200s", line, text + length);
+		}
+		length += strlen(line);
+		outs += event->kind == VMINSPECT_EVENT_SWAP_OUT;
+	}
+	EXPECT_EQ(strlen(text), length);
+	EXPECT_EQ(0, poll(&wait, 1, 0));
+	pages += pages_of(&recorder, VMINSPECT_EVENT_SWAP_OUT, 0);
+	EXPECT_EQ(outs, stat_of("swap_out ", NULL));
+	EXPECT_EQ(pages, stat_of("swap_out ", "pages "));
+	close(wait.fd);
+	EXPECT_EQ(0, stat_of("readers ", NULL));
+	for (i = 0; i < 2; i++)
+		EXPECT_EQ(0, swapper_end(&swappers[i]));
+	recorder_free(&recorder);
+	free(text);
+}
+
 /* ---- Requests ---- */
 
 static int refused(int device, const struct vminspect_events *request)
@@ -1286,6 +1408,7 @@ TEST_F_TIMEOUT(events, pages_that_take_turns_are_told_turn_by_turn, TIMEOUT)
 	ASSERT_EQ(0, write_file(NARROW "/memory.max", "24M"));
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, narrow_start(&swappers[i]));
+	request.ring_records = 65536;	/* all processors are busy */
 	ASSERT_EQ(0, recorder_start(&recorder, self->device, &request));
 	before = counters_read();
 	EXPECT_EQ(0, swappers_step(swappers, 2));
@@ -1344,6 +1467,7 @@ TEST_F_TIMEOUT(events, who_pushes_pages_out_is_told, TIMEOUT)
 	struct recorder recorder;
 	struct counters before;
 
+	request.ring_records = 65536;
 	ASSERT_EQ(0, recorder_start(&recorder, self->device, &request));
 	before = counters_read();
 	EXPECT_EQ(0, child_run(take_memory, NULL));
