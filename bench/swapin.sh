@@ -21,6 +21,22 @@ with_bpftrace()
 	wait "$tracer"
 }
 
+# Processor time of `vminspect trace` for each event that it writes, with some more options.
+reader_ns()
+{
+	local out start=$SECONDS
+
+	out=$(mktemp -d)
+	TIMEFORMAT='%U %S'
+	{ time vminspect trace -a --only swap_in "$@" --to "$out/events" 2>/dev/null; } 2>"$out/time" &
+	until [ -s "$out/events" ] || [ $((SECONDS - start)) -gt 20 ]; do sleep 0.2; done
+	"$swapin" "$pages" >/dev/null
+	pkill -INT -x vminspect
+	wait
+	awk -v events="$(grep -c swap_in "$out/events")" '{
+		printf "%d\n", ($1 + $2) * 1e9 / events }' "$out/time"
+}
+
 row()
 {
 	awk -v what="$1" -v plain="$plain" -v now="$2" -v ref="${3:-}" 'BEGIN {
@@ -55,5 +71,6 @@ row 'swap_in recorded' "$faults" "$map"
 row 'all kinds recorded (read as well: 2 records)' "$all" "$map"
 row 'bpftrace: kprobe, kretprobe, histogram' "$map" "$map"
 row 'bpftrace: kprobe, kretprobe, printf' "$line" "$map"
-awk -v one="$read_one" 'BEGIN {
-	printf "\nread(2): %d ns a record, %.1f million records a second\n", one, 1000 / one }'
+awk -v one="$read_one" -v text="$(reader_ns)" -v json="$(reader_ns -J)" 'BEGIN {
+	printf "\nread(2): %d ns a record, %.1f million records a second\n", one, 1000 / one
+	printf "vminspect trace: %d ns of processor time an event as text, %d as JSON\n", text, json }'
