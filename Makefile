@@ -151,10 +151,12 @@ $(HELPERS): $(O)/selftests/%: selftests/vm/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -o $@ $<
 
-$(TEST_PROGRAMS): $(O)/selftests/%: selftests/%.c selftests/common.c selftests/common.h \
+TEST_COMMON := selftests/common.c selftests/recorder.c
+
+$(TEST_PROGRAMS): $(O)/selftests/%: selftests/%.c $(TEST_COMMON) $(TEST_COMMON:.c=.h) \
 		uapi/vminspect.h $(O)/linux/.done
 	@mkdir -p $(@D)
-	$(CC) $(TEST_CFLAGS) -o $@ $< selftests/common.c -lpthread
+	$(CC) $(TEST_CFLAGS) -o $@ $< $(TEST_COMMON) -lpthread
 
 .PHONY: benchmarks
 benchmarks: $(patsubst bench/%.c,$(O)/bench/%,$(wildcard bench/*.c))

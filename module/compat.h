@@ -189,6 +189,8 @@ static inline unsigned long vmi_compat_ftrace_argument(struct ftrace_regs *regs,
  * read done	end_swap_bio_read(bio)	end_swap_bio_read(bio)	swap_bio_read_end_io(bio)
  * mapped	page_add_anon_rmap(	folio_add_anon_rmap_ptes(folio, page, nr, vma,
  *		page, vma, address, ..)	address, ...)
+ * mapped new	page_add_new_anon_rmap(	folio_add_new_anon_rmap(folio, vma, address, ...)
+ *		page, vma, address)
  */
 #define VMI_COMPAT_WRITE_DONE		"end_swap_bio_write"
 
@@ -223,6 +225,7 @@ static inline unsigned long vmi_compat_ftrace_argument(struct ftrace_regs *regs,
 #define VMI_COMPAT_ZSWAP_STORE		"zswap_store"
 #define VMI_COMPAT_ZSWAP_FOLIO		0
 #define VMI_COMPAT_MAPPED		"folio_add_anon_rmap_ptes"
+#define VMI_COMPAT_MAPPED_NEW		"folio_add_new_anon_rmap"
 #define VMI_COMPAT_MAPPED_NR		2
 #define VMI_COMPAT_MAPPED_VMA		3
 #define VMI_COMPAT_MAPPED_ADDRESS	4
@@ -231,6 +234,7 @@ static inline unsigned long vmi_compat_ftrace_argument(struct ftrace_regs *regs,
 #define VMI_COMPAT_ZSWAP_STORE		"zswap_frontswap_store"
 #define VMI_COMPAT_ZSWAP_FOLIO		2
 #define VMI_COMPAT_MAPPED		"page_add_anon_rmap"
+#define VMI_COMPAT_MAPPED_NEW		"page_add_new_anon_rmap"
 #define VMI_COMPAT_MAPPED_VMA		1
 #define VMI_COMPAT_MAPPED_ADDRESS	2
 #endif
@@ -242,6 +246,16 @@ static inline u64 vmi_compat_zswap_slot(struct pt_regs *regs)
 	return vmi_compat_folio_slot((struct folio *)vmi_compat_argument(regs, 0));
 #else
 	return swp_entry(vmi_compat_argument(regs, 0), vmi_compat_argument(regs, 1)).val;
+#endif
+}
+
+/* 6.4: a first try under the lock of the mapping alone. The next one is none of a retry. */
+static inline bool vmi_compat_fault_vma_lock(unsigned int flags)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	return flags & FAULT_FLAG_VMA_LOCK;
+#else
+	return false;
 #endif
 }
 

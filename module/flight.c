@@ -10,11 +10,15 @@
  * made when it is submitted, without a latency.
  */
 #include <linux/bits.h>
+#include <linux/build_bug.h>
 #include <linux/errno.h>
 #include <linux/hash.h>
+#include <linux/minmax.h>
 #include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
 #include <linux/vmalloc.h>
 
 #include "flight.h"
@@ -68,13 +72,25 @@ void vmi_flight_stop(void)
 /**
  * vmi_flight_key() - the key of a page in flight
  * @kind: VMINSPECT_EVENT_READ or VMINSPECT_EVENT_WRITE
- * @slot: as the kernel has it: swp_entry_t.val, whose upper bit is not used
+ * @slot: as the kernel has it: swp_entry_t.val, whose uppermost bit is not used
  *
- * Return: the key, never 0
+ * Return: the key, never 0: slot 0 of an area is its header
  */
 u64 vmi_flight_key(u8 kind, u64 slot)
 {
-	return slot << 2 | (kind == VMINSPECT_EVENT_WRITE) << 1 | 1;
+	BUILD_BUG_ON(SWP_TYPE_SHIFT + MAX_SWAPFILES_SHIFT > 63);
+	return slot << 1 | (kind == VMINSPECT_EVENT_WRITE);
+}
+
+/**
+ * vmi_flight_slot() - the slot of a page in flight
+ * @key: its key
+ *
+ * Return: the slot, as vmi_flight_key() was given it
+ */
+u64 vmi_flight_slot(u64 key)
+{
+	return key >> 1;
 }
 
 static struct bucket *bucket_of(u64 key)
@@ -95,14 +111,16 @@ static int bucket_find(const struct bucket *bucket, u64 key)
 /**
  * vmi_flight_add() - a page is being submitted
  * @key: its key
- * @flight: what to keep of it; its readers are filled in
+ * @flight: what to keep of it; its readers are filled in. If that fails, out: what is not
+ *	kept: the page itself, for want of room, or another one of that key, whose end was
+ *	not seen since its probe was passed over
  * @owner: whom the page belongs to
  *
  * Who gets the record is found out under the lock of the bucket, since a reader that
  * stops goes through the buckets after it said so: it is either not among them, or finds
  * the page there.
  *
- * Return: false if there is no room
+ * Return: false if one is not kept: its record has to be made as it is
  *
  * Context: any but NMI, in an RCU section.
  */
@@ -110,23 +128,24 @@ bool vmi_flight_add(u64 key, struct vmi_flight *flight, const struct vmi_owner *
 {
 	struct bucket *bucket = bucket_of(key);
 	unsigned long flags;
+	bool kept = false;
 	int i;
 
 	raw_spin_lock_irqsave(&bucket->lock, flags);
 	flight->readers = vmi_event_wanted_by(&flight->event, owner);
-	/*
-	 * One that is there already was never seen to end: its probe was passed over. The
-	 * new one takes its place.
-	 */
 	i = bucket_find(bucket, key);
-	if (i < 0)
-		i = bucket_find(bucket, 0);
 	if (i >= 0) {
-		bucket->keys[i] = key;
-		bucket->flights[i] = *flight;
+		swap(bucket->flights[i], *flight);
+	} else {
+		i = bucket_find(bucket, 0);
+		kept = i >= 0;
+		if (kept) {
+			bucket->keys[i] = key;
+			bucket->flights[i] = *flight;
+		}
 	}
 	raw_spin_unlock_irqrestore(&bucket->lock, flags);
-	return i >= 0;
+	return kept;
 }
 
 /**

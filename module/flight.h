@@ -21,6 +21,7 @@ struct vmi_flight {
 int vmi_flight_start(void);
 void vmi_flight_stop(void);
 u64 vmi_flight_key(u8 kind, u64 slot);
+u64 vmi_flight_slot(u64 key);
 bool vmi_flight_add(u64 key, struct vmi_flight *flight, const struct vmi_owner *owner);
 bool vmi_flight_take(u64 key, u64 start_ns, struct vmi_flight *flight);
 void vmi_flight_forget(u64 reader,

@@ -33,10 +33,13 @@ static int __init vmi_init(void)
 	vmi_event_init();
 	vmi_probe_init();
 	ret = vmi_chardev_init(mode);
-	if (ret)
+	if (ret) {
+		vmi_probe_exit();
 		return ret;
+	}
 	/* Last, since a load can't fail any more once somebody has a file of it open. */
 	vmi_debugfs_init();
+	vmi_probe_ready();
 	return 0;
 }
 

@@ -91,8 +91,9 @@ void vmi_owner_set(const struct vmi_slot *slot)
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(lock_of(nr), flags);
-	if (place->known.slot == slot->slot && !place->written &&
-	    place->known.mm != slot->mm) {
+	/* Another page in that slot means that it was freed in between. */
+	if (place->known.slot == slot->slot && place->known.folio == slot->folio &&
+	    !place->written && place->known.mm != slot->mm) {
 		place->known.mm = NULL;		/* several */
 	} else {
 		place->known = *slot;

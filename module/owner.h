@@ -10,12 +10,14 @@
  * @slot: swp_entry_t.val
  * @mm: whose page went there; only to be compared
  * @va: its address
+ * @folio: which; only to be compared
  * @pid: of the process, as the initial namespace numbers it
  */
 struct vmi_slot {
 	u64 slot;
 	struct mm_struct *mm;
 	u64 va;
+	const void *folio;
 	u32 pid;
 };
 

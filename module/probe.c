@@ -29,6 +29,7 @@
 #include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/sched/task_stack.h>
 #include <linux/slab.h>
@@ -52,6 +53,9 @@
 static char *avoid = "";
 module_param(avoid, charp, 0444);
 MODULE_PARM_DESC(avoid, "functions and tracepoints to leave alone, separated by commas");
+
+/* Of a process, to find one that has not exited yet. */
+#define THREADS_LOOKED_AT	16
 
 /* Kinds that somebody wants at the moment. What else a probe sees has no record. */
 static u32 wanted_kinds;
@@ -117,29 +121,50 @@ static void making_owner_task(struct making *making, struct task_struct *task)
 	making_cgroup(making, task_dfl_cgroup(task));
 }
 
-/* @mm: in use. Its owner is NULL once its last task has exited (mm_update_next_owner()). */
+/*
+ * @mm: in use. Its owner is NULL once its last task has exited (mm_update_next_owner());
+ * while it is being made by fork, it is a task that has no pid of its own yet.
+ */
 static void making_owner(struct making *making, struct mm_struct *mm)
 {
 #ifdef CONFIG_MEMCG
 	struct task_struct *task = rcu_dereference(mm->owner);
 
-	if (task)
+	if (task && pid_task(task_pid(task), PIDTYPE_PID) == task)
 		making_owner_task(making, task);
 #endif
 	making->owner.mm = mm;
 }
 
-/* The owner that was remembered: it may have exited, and its pid may be another's. */
+/* Does a process run in that address space? Its first thread may have exited. */
+static bool process_has_mm(struct task_struct *process, const struct mm_struct *mm)
+{
+	struct task_struct *thread;
+	unsigned int nr = 0;
+
+	for_each_thread(process, thread) {
+		if (READ_ONCE(thread->mm) == mm)
+			return true;
+		if (++nr == THREADS_LOOKED_AT)
+			break;
+	}
+	return false;
+}
+
+/*
+ * The owner that was remembered. It may have exited, and its pid and its mm may be
+ * others' by now: it is one only as long as both belong together.
+ */
 static void making_remembered(struct making *making, const struct vmi_slot *known)
 {
-	struct task_struct *task;
+	struct task_struct *process =
+		pid_task(find_pid_ns(known->pid, &init_pid_ns), PIDTYPE_TGID);
 
+	if (!process || !process_has_mm(process, known->mm))
+		return;
 	making->owner.mm = known->mm;
-	making->event.pid = known->pid;
+	making_owner_task(making, process);
 	making_va(making, known->va);
-	task = pid_task(find_pid_ns(known->pid, &init_pid_ns), PIDTYPE_TGID);
-	if (task && READ_ONCE(task->mm) == known->mm)
-		making_owner_task(making, task);
 }
 
 /* @folio: locked, or under writeback: it stays charged to the same cgroup. */
@@ -195,6 +220,16 @@ static u8 pulling_as(const struct vmi_task *task, const struct mm_struct *mm)
 	return mm && mm == current->mm ? VMINSPECT_AS_FAULT : VMINSPECT_AS_OTHER;
 }
 
+/* As what does it read without bringing back a page? A process does so by advice. */
+static u8 reading_as(const struct vmi_task *task)
+{
+	u8 as = pulling_as(task, NULL);
+
+	if (as == VMINSPECT_AS_OTHER && !(current->flags & PF_KTHREAD))
+		as = VMINSPECT_AS_MADVISE;	/* MADV_WILLNEED */
+	return as;
+}
+
 static struct vmi_fault *task_fault(const struct vmi_task *task)
 {
 	return task && task->doing & VMI_TASK_FAULT ? task->fault : NULL;
@@ -227,6 +262,8 @@ static void fault_found(u64 slot, u32 pages, u8 source)
  * @index: likewise: page in it
  * @dev: likewise: its file system
  * @major: likewise: where it says that this is a major fault; NULL: no fault
+ * @foliop: likewise: where it leaves the page, charged and locked
+ * @cached: likewise: it was in memory before
  */
 struct fault_call {
 	struct vmi_fault fault;
@@ -238,12 +275,16 @@ struct fault_call {
 	u64 index;
 	u32 dev;
 	const vm_fault_t *major;
+	struct folio **foliop;
+	bool cached;
 };
 
 static void fault_enter(struct fault_call *call)
 {
 	call->task = vmi_task_enter(VMI_TASK_FAULT);
 	call->as = pulling_as(call->task, call->fault.mm);
+	if (call->fault.collapse && call->as == VMINSPECT_AS_FAULT)
+		call->as = VMINSPECT_AS_MADVISE;	/* MADV_COLLAPSE */
 	if (call->task)
 		call->task->fault = &call->fault;
 }
@@ -267,6 +308,8 @@ static void fault_record(struct fault_call *call, u32 flags)
 		making_owner(&making, fault->mm);
 		making_va(&making, fault->va);
 	}
+	if (call->foliop)
+		making_charge(&making, *call->foliop);
 	making_record(&making);
 	rcu_read_unlock();
 }
@@ -275,6 +318,7 @@ static int swap_page_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	struct vm_fault *vmf = (struct vm_fault *)vmi_compat_argument(regs, 0);
 	struct fault_call *call = (struct fault_call *)ri->data;
+	bool tried;
 	u64 slot;
 
 	if (!vmi_entry_swapped(pte_val(vmf->orig_pte), &slot))
@@ -287,11 +331,17 @@ static int swap_page_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 		.slot = slot,
 		.start_ns = ktime_get_ns(),
 	};
-	vmi_task_resume_fault(&call->fault);
-	call->fault.pages = 1;
-	/* mm_account_fault(): a fault that was tried before is a major one. */
-	if (vmf->flags & FAULT_FLAG_TRIED)
+	/*
+	 * Without one of these it is another fault: the one before was given up for a
+	 * signal. mm_account_fault(): one that was tried before is a major one.
+	 */
+	tried = vmf->flags & FAULT_FLAG_TRIED;
+	vmi_task_resume_fault(&call->fault, tried);
+	if (tried)
 		call->fault.flags |= VMINSPECT_EVENT_MAJOR | VMINSPECT_EVENT_RETRIED;
+	call->fault.pages = 1;
+	call->fault.vma_lock = vmi_compat_fault_vma_lock(vmf->flags);
+	call->fault.collapse = vmf->flags == FAULT_FLAG_ALLOW_RETRY;
 	if (vmf->flags & FAULT_FLAG_USER)
 		call->ip = task_pt_regs(current)->ip;
 	fault_enter(call);
@@ -309,7 +359,9 @@ static int swap_page_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 	struct vmi_fault *fault = &call->fault;
 
 	if (ret & VM_FAULT_MAJOR) {
-		fault->flags |= VMINSPECT_EVENT_MAJOR;
+		/* Who collapses small pages calls without a fault that could be counted. */
+		if (!fault->collapse)
+			fault->flags |= VMINSPECT_EVENT_MAJOR;
 		fault->read = true;
 		if (!fault->source)
 			fault->source = vmi_swap_source(swp_type((swp_entry_t){ fault->slot }));
@@ -330,7 +382,8 @@ static int swap_page_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 static int shmem_in_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	const struct inode *inode = (struct inode *)vmi_compat_argument(regs, 0);
-	void *slot = *(void **)vmi_compat_argument(regs, 2);
+	struct folio **foliop = (struct folio **)vmi_compat_argument(regs, 2);
+	void *slot = *foliop;
 	struct vm_area_struct *vma = vmi_compat_shmem_vma(regs);
 	struct fault_call *call = (struct fault_call *)ri->data;
 	swp_entry_t entry;
@@ -345,6 +398,9 @@ static int shmem_in_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 	call->dev = inode->i_sb->s_dev;
 	call->index = vmi_compat_argument(regs, 1);
 	call->major = (vm_fault_t *)vmi_compat_argument(regs, 6);
+	call->foliop = foliop;
+	call->cached = vmi_swap_look(swp_type(entry), swp_offset(entry)) ==
+		       VMI_SWAP_SLOT_CACHED;
 	call->fault = (struct vmi_fault){
 		.slot = entry.val, .start_ns = ktime_get_ns(), .pages = 1,
 	};
@@ -367,10 +423,12 @@ static int shmem_in_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 		flags |= VMINSPECT_EVENT_MAJOR;
 	if (!fault->source && flags & VMINSPECT_EVENT_MAJOR)
 		fault->source = vmi_swap_source(swp_type((swp_entry_t){ fault->slot }));
-	else if (!fault->source && call->major)
+	else if (!fault->source && (call->major || call->cached))
 		fault->source = VMINSPECT_SOURCE_CACHE;
-	if (!(int)regs_return_value(regs) && probe_wanted(VMINSPECT_EVENT_SWAP_IN))
+	if (!(int)regs_return_value(regs) && probe_wanted(VMINSPECT_EVENT_SWAP_IN)) {
+		fault->pages = folio_nr_pages(*call->foliop);
 		fault_record(call, flags);
+	}
 	vmi_task_leave(call->task, VMI_TASK_FAULT);
 	return 0;
 }
@@ -396,42 +454,74 @@ static int swapoff_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 	return 0;
 }
 
+/* Pages are being mapped for the fault under way: from where on, and how many? */
+static void mapped_in_fault(struct vmi_fault *fault, const struct mm_struct *mm, u64 va,
+			    unsigned int pages)
+{
+	/* A migration within the fault, for want of memory, maps others. */
+	if (mm != fault->mm || fault->va - va >= (u64)pages * PAGE_SIZE)
+		return;
+	fault->slot -= (fault->va - va) >> PAGE_SHIFT;
+	fault->va = va;
+	fault->pages = pages;
+}
+
+static void mapped_by_swapoff(struct mm_struct *mm, u64 va, u64 slot, unsigned int pages)
+{
+	struct making making;
+
+	rcu_read_lock();
+	making_start(&making, VMINSPECT_EVENT_SWAP_IN, slot, pages);
+	making_actor(&making, VMINSPECT_AS_SWAPOFF);
+	making_owner(&making, mm);
+	making_va(&making, va);
+	making_record(&making);
+	rcu_read_unlock();
+}
+
 /*
  * An anonymous page is being mapped: in a fault, which may map several at once, or by
- * swapoff. The page is locked and in the swap cache, so that its slot is its own.
+ * swapoff, which holds the lock of the entry: that still stands, and says which slot it was.
+ * The page does not: of KSM it may be a copy.
  */
-static void mapped(struct ftrace_regs *regs)
+static void mapped_at(struct mm_struct *mm, u64 va, unsigned int pages)
 {
-	struct folio *folio = page_folio((struct page *)vmi_compat_ftrace_argument(regs, 0));
 	const struct vmi_task *task = vmi_task_find();
-	struct vm_area_struct *vma;
-	struct making making;
+	u64 slot;
 
 	if (!task)
 		return;
-	if (task->doing & VMI_TASK_FAULT) {
-		task->fault->pages = vmi_compat_mapped_pages(regs);
-		return;
-	}
-	if (!(task->doing & VMI_TASK_SWAPOFF) || !folio_test_swapcache(folio) ||
-	    !probe_wanted(VMINSPECT_EVENT_SWAP_IN))
-		return;
-	vma = (struct vm_area_struct *)
+	if (task->doing & VMI_TASK_FAULT)
+		mapped_in_fault(task->fault, mm, va, pages);
+	else if (task->doing & VMI_TASK_SWAPOFF && probe_wanted(VMINSPECT_EVENT_SWAP_IN) &&
+		 vmi_entry_swapped(vmi_walk_peek(mm, va), &slot))
+		mapped_by_swapoff(mm, va, slot, pages);
+}
+
+static void mapped(struct ftrace_regs *regs)
+{
+	struct vm_area_struct *vma = (struct vm_area_struct *)
 		vmi_compat_ftrace_argument(regs, VMI_COMPAT_MAPPED_VMA);
-	rcu_read_lock();
-	making_start(&making, VMINSPECT_EVENT_SWAP_IN, vmi_compat_folio_slot(folio),
-		     vmi_compat_mapped_pages(regs));
-	making_actor(&making, VMINSPECT_AS_SWAPOFF);
-	making_owner(&making, vma->vm_mm);
-	making_va(&making, vmi_compat_ftrace_argument(regs, VMI_COMPAT_MAPPED_ADDRESS));
-	making_record(&making);
-	rcu_read_unlock();
+
+	mapped_at(vma->vm_mm, vmi_compat_ftrace_argument(regs, VMI_COMPAT_MAPPED_ADDRESS),
+		  vmi_compat_mapped_pages(regs));
+}
+
+/* One that nobody had before: read into a page of its own, or a copy. */
+static void mapped_new(struct ftrace_regs *regs)
+{
+	struct folio *folio = page_folio((struct page *)vmi_compat_ftrace_argument(regs, 0));
+	struct vm_area_struct *vma =
+		(struct vm_area_struct *)vmi_compat_ftrace_argument(regs, 1);
+
+	mapped_at(vma->vm_mm, vmi_compat_ftrace_argument(regs, 2), folio_nr_pages(folio));
 }
 
 /* ---- Pages that go out ---- */
 
 /**
  * struct unmap_call - a call of try_to_unmap_one()
+ * @folio: of what; locked
  * @mm: out of which address space
  * @va: of the first page that may be mapped there
  * @slot: its slot; those of the others follow
@@ -439,6 +529,7 @@ static void mapped(struct ftrace_regs *regs)
  * @before: which of them had given way before
  */
 struct unmap_call {
+	struct folio *folio;
 	struct mm_struct *mm;
 	u64 va;
 	u64 slot;
@@ -480,6 +571,7 @@ static int unmap_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 	/* Others are dropped, or belong to a file: shared memory is seen elsewhere. */
 	if (!folio_test_anon(folio) || !folio_test_swapcache(folio))
 		return 1;
+	call->folio = folio;
 	call->mm = vma->vm_mm;
 	call->va = vmi_compat_argument(regs, 2);
 	call->slot = vmi_compat_folio_slot(folio);
@@ -495,7 +587,7 @@ static int unmap_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 
 static void unmap_remember(const struct unmap_call *call, u32 from, u32 to, u32 pid)
 {
-	struct vmi_slot known = { .mm = call->mm, .pid = pid };
+	struct vmi_slot known = { .mm = call->mm, .pid = pid, .folio = call->folio };
 
 	for (; from < to; from++) {
 		known.slot = call->slot + from;
@@ -515,6 +607,7 @@ static void unmap_record(const struct unmap_call *call, u32 from, u32 to)
 		return;
 	making_actor(&making, pushing_as());
 	making_va(&making, call->va + from * PAGE_SIZE);
+	making_charge(&making, call->folio);
 	making_record(&making);
 }
 
@@ -617,16 +710,19 @@ struct io_call {
 	bool sync;
 };
 
+/*
+ * In the RCU section in which it was taken out of flight: who closes a reader waits for
+ * those that may still hold its bit.
+ */
 static void flight_record(struct vmi_flight *flight, u8 source, bool failed)
 {
-	rcu_read_lock();
-	flight->event.latency_ns = ktime_get_ns() - flight->start_ns;
-	if (source)
-		flight->event.source = source;
+	struct vminspect_event *event = &flight->event;
+
+	event->latency_ns = ktime_get_ns() - flight->start_ns;
+	event->source = source ?: event->source ?: vmi_swap_source(event->swap_type);
 	if (failed)
-		flight->event.flags |= VMINSPECT_EVENT_FAILED;
-	vmi_event_record(&flight->event, flight->readers);
-	rcu_read_unlock();
+		event->flags |= VMINSPECT_EVENT_FAILED;
+	vmi_event_record(event, flight->readers);
 }
 
 /* Whose page is it, and who wants it? A fault that asks for it knows best. */
@@ -638,7 +734,7 @@ static void read_making(struct making *making, struct folio *folio, u64 slot, u3
 	struct vmi_slot known;
 
 	making_start(making, VMINSPECT_EVENT_READ, slot, pages);
-	making_actor(making, pulling_as(task, fault ? fault->mm : NULL));
+	making_actor(making, fault ? pulling_as(task, fault->mm) : reading_as(task));
 	if (asked && fault->mm) {
 		making_owner(making, fault->mm);
 		making_va(making, fault->va);
@@ -681,20 +777,24 @@ static void io_end(const struct io_call *call, bool failed)
 {
 	struct vmi_flight flight;
 
+	rcu_read_lock();
 	if (vmi_flight_take(call->key, call->start_ns, &flight))
 		flight_record(&flight, 0, failed);
+	rcu_read_unlock();
 }
 
 /* A file system reads or writes: when it is done can't be seen. */
 static bool io_by_file_system(const struct io_call *call)
 {
-	swp_entry_t entry = { .val = call->key >> 2 };
+	swp_entry_t entry = { .val = vmi_flight_slot(call->key) };
 	struct vmi_flight flight;
 
 	if (!vmi_swap_by_file_system(swp_type(entry)))
 		return false;
+	rcu_read_lock();
 	if (vmi_flight_take(call->key, call->start_ns, &flight))
 		vmi_event_record(&flight.event, flight.readers);
+	rcu_read_unlock();
 	return true;
 }
 
@@ -705,6 +805,8 @@ static int read_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 	struct io_call *call = (struct io_call *)ri->data;
 	struct making making;
 
+	if (!probe_wanted(VMINSPECT_EVENT_READ))
+		return 1;
 	*call = (struct io_call){ .folio = folio };
 	rcu_read_lock();
 	read_making(&making, folio, vmi_compat_folio_slot(folio), folio_nr_pages(folio));
@@ -721,7 +823,7 @@ static int read_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 static int read_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	const struct io_call *call = (struct io_call *)ri->data;
-	swp_entry_t entry = { .val = call->key >> 2 };
+	swp_entry_t entry = { .val = vmi_flight_slot(call->key) };
 
 	if (folio_test_uptodate(call->folio))
 		io_end(call, false);
@@ -738,6 +840,8 @@ static int write_device_entry(struct kretprobe_instance *ri, struct pt_regs *reg
 	struct io_call *call = (struct io_call *)ri->data;
 	struct making making;
 
+	if (!probe_wanted(VMINSPECT_EVENT_WRITE))
+		return 1;
 	*call = (struct io_call){ .folio = folio };
 	rcu_read_lock();
 	write_making(&making, folio, vmi_compat_folio_slot(folio), folio_nr_pages(folio));
@@ -777,8 +881,10 @@ static int zswap_load_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 	if (!vmi_compat_zswap_loaded(regs_return_value(regs)))
 		return 0;
 	fault_found(call->slot, folio_nr_pages(call->folio), VMINSPECT_SOURCE_ZSWAP);
+	rcu_read_lock();
 	if (vmi_flight_take(vmi_flight_key(VMINSPECT_EVENT_READ, call->slot), 0, &flight))
 		flight_record(&flight, VMINSPECT_SOURCE_ZSWAP, false);
+	rcu_read_unlock();
 	return 0;
 }
 
@@ -787,7 +893,8 @@ static int zswap_store_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 	const struct io_call *call = (struct io_call *)ri->data;
 	struct making making;
 
-	if (!vmi_compat_zswap_stored(regs_return_value(regs)))
+	if (!vmi_compat_zswap_stored(regs_return_value(regs)) ||
+	    !probe_wanted(VMINSPECT_EVENT_WRITE))
 		return 0;
 	rcu_read_lock();
 	write_making(&making, call->folio, call->slot, folio_nr_pages(call->folio));
@@ -809,6 +916,7 @@ static void bio_done(struct bio *bio, u8 kind)
 	struct folio_iter iter;
 	u64 key;
 
+	rcu_read_lock();
 	bio_for_each_folio_all(iter, bio) {
 		if (!folio_test_swapcache(iter.folio))
 			continue;
@@ -816,6 +924,7 @@ static void bio_done(struct bio *bio, u8 kind)
 		if (vmi_flight_take(key, 0, &flight))
 			flight_record(&flight, 0, bio->bi_status);
 	}
+	rcu_read_unlock();
 }
 
 static void read_done(struct ftrace_regs *regs)
@@ -948,6 +1057,7 @@ struct entry {
 
 static struct entry entries[] = {
 	{ VMI_COMPAT_MAPPED, ON_IN, mapped },
+	{ VMI_COMPAT_MAPPED_NEW, ON_IN, mapped_new },
 	{ VMI_COMPAT_WRITE, ON_OUT | ON_READ | ON_WRITE, writing },
 	{ VMI_COMPAT_READ_DONE, ON_READ, read_done },
 	{ VMI_COMPAT_WRITE_DONE, ON_WRITE, write_done },
@@ -1007,7 +1117,8 @@ static struct point points[] = {
  * missed: calls that the probes attached before passed over
  * trace_lock: of what follows, which is changed within tracepoints_mutex
  * traced: mask of kinds whose tracepoints are enabled
- * exiting: the module goes: nothing is attached any more
+ * state: what enabling one does. Tracepoints are there before vmi_init() begins, and still
+ *	when it has failed: until it is done they are only remembered
  */
 static struct {
 	struct mutex lock;	/* attaching and detaching, and all that follows */
@@ -1016,7 +1127,7 @@ static struct {
 	u64 missed;
 	spinlock_t trace_lock;	/* what follows */
 	u32 traced;
-	bool exiting;
+	enum { WANT_EARLY, WANT_READY, WANT_EXITING } state;
 } want = {
 	.lock = __MUTEX_INITIALIZER(want.lock),
 	.trace_lock = __SPIN_LOCK_UNLOCKED(want.trace_lock),
@@ -1088,9 +1199,20 @@ static u32 entries_attach(void)
 	return missing;
 }
 
+/* A begin without its end would be worse than none. */
+static bool points_complete(u32 kinds)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(points); i++)
+		if (points[i].kinds & kinds && !points[i].tracepoint)
+			return false;
+	return true;
+}
+
 static bool point_attach(struct point *point)
 {
-	if (!point->attached && point->tracepoint)
+	if (!point->attached && points_complete(point->kinds))
 		point->attached = !tracepoint_probe_register(point->tracepoint, point->probe, NULL);
 	return point->attached;
 }
@@ -1295,7 +1417,7 @@ u64 vmi_probe_missed(void)
 	u64 missed;
 
 	mutex_lock(&want.lock);
-	missed = want.missed;
+	missed = want.missed + vmi_task_missed();
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
 		missed += hook_missed(&hooks[i]);
 	mutex_unlock(&want.lock);
@@ -1325,12 +1447,12 @@ static int probe_trace(u8 kind, bool on)
 	int ret = 0;
 
 	spin_lock(&want.trace_lock);
-	if (want.exiting) {
+	if (want.state == WANT_EXITING)
 		ret = -ENODEV;
-	} else {
+	else
 		want.traced = on ? want.traced | BIT(kind) : want.traced & ~BIT(kind);
+	if (want.state == WANT_READY)
 		schedule_work(&trace_work);
-	}
 	spin_unlock(&want.trace_lock);
 	return ret;
 }
@@ -1434,6 +1556,18 @@ void vmi_probe_init(void)
 }
 
 /**
+ * vmi_probe_ready() - the module is loaded: attach what enabled tracepoints want
+ */
+void vmi_probe_ready(void)
+{
+	spin_lock(&want.trace_lock);
+	want.state = WANT_READY;
+	if (want.traced)
+		schedule_work(&trace_work);
+	spin_unlock(&want.trace_lock);
+}
+
+/**
  * vmi_probe_kinds() - which events can be had of this kernel
  *
  * Return: mask of 1 << VMINSPECT_EVENT_*
@@ -1463,7 +1597,7 @@ u32 vmi_probe_kinds(void)
 void vmi_probe_exit(void)
 {
 	spin_lock(&want.trace_lock);
-	want.exiting = true;
+	want.state = WANT_EXITING;
 	spin_unlock(&want.trace_lock);
 	cancel_work_sync(&trace_work);
 	mutex_lock(&want.lock);

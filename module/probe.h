@@ -9,6 +9,7 @@
 #define VMI_PROBE_FORKS		BIT(31)
 
 void vmi_probe_init(void);
+void vmi_probe_ready(void);
 void vmi_probe_exit(void);
 u32 vmi_probe_kinds(void);
 int vmi_probe_get(u32 wanted, u32 *missing);

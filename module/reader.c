@@ -106,25 +106,40 @@ static int request_check(const struct vminspect_events *request)
 	return 0;
 }
 
-/* Recording begins. */
+/* Recording begins. Whatever it returns, reading_stop() has to follow in the end. */
 static int reading_start(struct vmi_reading *reading, struct vminspect_events *request)
 {
+	u32 wanted = request->kinds;
 	u32 missing;
 	int ret;
 
-	reading->wanted = request->kinds;
 	if (request->scope == VMINSPECT_SCOPE_TASKS)
-		reading->wanted |= VMI_PROBE_FORKS;
-	ret = vmi_probe_get(reading->wanted, &missing);
+		wanted |= VMI_PROBE_FORKS;
+	ret = vmi_probe_get(wanted, &missing);
 	if (ret)
 		return ret;
-	request->missing = missing & request->kinds;
-	if (request->missing == request->kinds || missing & VMI_PROBE_FORKS) {
-		vmi_probe_put(reading->wanted);
-		return -EOPNOTSUPP;
-	}
+	reading->wanted = wanted;
 	reading->missed_before = vmi_probe_missed();
-	return 0;
+	request->missing = missing & request->kinds;
+	if (request->missing == request->kinds || missing & VMI_PROBE_FORKS)
+		return -EOPNOTSUPP;
+	/*
+	 * Last: attaching takes a while, and what is seen meanwhile is seen in part. A reader
+	 * begins with all of its kinds at once.
+	 */
+	return vmi_event_reader_add(reading->reader);
+}
+
+static void reading_stop(struct vmi_reading *reading)
+{
+	if (reading->reader->bit)
+		vmi_event_reader_remove(reading->reader);
+	if (!reading->wanted)
+		return;
+	vmi_flight_forget(reading->reader->bit, NULL);
+	/* Who took a page out of flight before that may still hold its mask of readers. */
+	synchronize_rcu();
+	vmi_probe_put(reading->wanted);
 }
 
 static struct vmi_reading *reading_alloc(struct vminspect_events *request)
@@ -176,17 +191,13 @@ struct vmi_reading *vmi_reader_open(struct vminspect_events *request,
 	ret = reader_set_scope(reading->reader, request, target);
 	if (ret)
 		goto err_free;
-	/* Known to the probes before they are attached: so none of its records is missed. */
-	ret = vmi_event_reader_add(reading->reader);
-	if (ret)
-		goto err_free;
 	ret = reading_start(reading, request);
 	if (ret)
-		goto err_remove;
+		goto err_stop;
 	return reading;
 
-err_remove:
-	vmi_event_reader_remove(reading->reader);
+err_stop:
+	reading_stop(reading);
 err_free:
 	reading_free(reading);
 	return ERR_PTR(ret);
@@ -200,11 +211,7 @@ err_free:
  */
 void vmi_reader_close(struct vmi_reading *reading)
 {
-	vmi_event_reader_remove(reading->reader);
-	vmi_flight_forget(reading->reader->bit, NULL);
-	/* Who took a page out of flight before that may still hold its mask of readers. */
-	synchronize_rcu();
-	vmi_probe_put(reading->wanted);
+	reading_stop(reading);
 	reading_free(reading);
 }
 
@@ -213,14 +220,18 @@ void vmi_reader_close(struct vmi_reading *reading)
  * that began before: those that found out who wants a record, and those that took a page
  * out of flight.
  */
-static void reader_stop(struct vmi_reader *reader)
+static void reader_stop(struct vmi_reading *reading)
 {
+	struct vmi_reader *reader = reading->reader;
+
 	if (reader->stopped)
 		return;
 	WRITE_ONCE(reader->stopping, true);
 	synchronize_rcu();
 	vmi_flight_forget(reader->bit, vmi_event_hand);
 	synchronize_rcu();
+	reading->missed = vmi_probe_missed() - reading->missed_before;
+	smp_wmb();	/* pairs with reading_missed() */
 	WRITE_ONCE(reader->stopped, true);
 	wake_up_all(&reader->wait);
 }
@@ -327,21 +338,29 @@ static __poll_t reader_poll(struct file *file, struct poll_table_struct *table)
 	return vmi_reader_poll(file->private_data, file, table);
 }
 
+/* After the end nothing is missed any more. */
+static u64 reading_missed(const struct vmi_reading *reading)
+{
+	u64 missed = vmi_probe_missed() - reading->missed_before;
+
+	if (!READ_ONCE(reading->reader->stopped))
+		return missed;
+	smp_rmb();	/* pairs with reader_stop() */
+	return reading->missed;
+}
+
 static int reader_state(struct vmi_reading *reading, struct vminspect_events_state *state)
 {
-	u64 missed = vmi_probe_missed();
-
 	if (state->flags & ~VMINSPECT_EVENTS_STOP)
 		return -EINVAL;
 	if (state->flags & VMINSPECT_EVENTS_STOP) {
 		if (mutex_lock_interruptible(&reading->lock))
 			return -ERESTARTSYS;
-		reader_stop(reading->reader);
+		reader_stop(reading);
 		mutex_unlock(&reading->lock);
-		missed = vmi_probe_missed();
 	}
 	vmi_event_reader_state(reading->reader, &state->records, &state->lost);
-	state->missed = missed - reading->missed_before;
+	state->missed = reading_missed(reading);
 	return 0;
 }
 

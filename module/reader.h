@@ -14,8 +14,9 @@
 /**
  * struct vmi_reading - an open reader
  * @reader: where its records come
- * @wanted: what it made be attached: see vmi_probe_get()
+ * @wanted: what it made be attached: see vmi_probe_get(); 0: nothing yet
  * @missed_before: what probes had passed over when it began
+ * @missed: what they had passed over from then on to its end, once it was stopped
  * @lock: of what follows, and of taking records
  * @batch: those last copied
  */
@@ -23,6 +24,7 @@ struct vmi_reading {
 	struct vmi_reader *reader;
 	u32 wanted;
 	u64 missed_before;
+	u64 missed;
 	struct mutex lock;	/* batch, and taking records */
 	struct vminspect_event batch[VMI_READER_BATCH];
 };

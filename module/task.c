@@ -9,6 +9,7 @@
  * Faults that have to be tried again are remembered beside, by place and not by
  * promise: their task may be killed and never try again, and then they are pushed out.
  */
+#include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/errno.h>
 #include <linux/hash.h>
@@ -42,6 +43,9 @@ struct retry_set {
 
 static struct vmi_task *tasks;
 static struct retry_set *sets;
+
+/* How often there was no place for a task. */
+static atomic64_t nr_missed;
 
 /**
  * vmi_task_start() - get ready
@@ -109,7 +113,18 @@ static struct vmi_task *task_claim(void)
 		if (!READ_ONCE(task->task) && !cmpxchg(&task->task, NULL, current))
 			return task;
 	}
+	atomic64_inc(&nr_missed);
 	return NULL;
+}
+
+/**
+ * vmi_task_missed() - how often something that a task does was not noted
+ *
+ * Return: how often since the module was loaded
+ */
+u64 vmi_task_missed(void)
+{
+	return atomic64_read(&nr_missed);
 }
 
 /**
@@ -189,8 +204,9 @@ static bool retry_same(const struct retry_set *set, unsigned int i,
 /**
  * vmi_task_resume_fault() - the calling task faults
  * @fault: on what; if this is another try, what is known of the first is added
+ * @tried: the kernel says that it is one
  */
-void vmi_task_resume_fault(struct vmi_fault *fault)
+void vmi_task_resume_fault(struct vmi_fault *fault, bool tried)
 {
 	struct retry_set *set = retry_set();
 	unsigned long flags;
@@ -203,7 +219,7 @@ void vmi_task_resume_fault(struct vmi_fault *fault)
 		if (set->tasks[i] != current)
 			continue;
 		/* A task has one fault at a time: another one means that it gave up. */
-		if (retry_same(set, i, fault))
+		if (retry_same(set, i, fault) && (tried || set->faults[i].vma_lock))
 			*fault = set->faults[i];
 		set->tasks[i] = NULL;
 		set->nr--;

@@ -17,6 +17,8 @@
  * @flags: VMINSPECT_EVENT_MAJOR and _RETRIED as of now
  * @pages: how many were mapped
  * @read: did a try have to read it?
+ * @vma_lock: was this try under the lock of the mapping alone?
+ * @collapse: small pages are being collapsed: nobody faulted
  */
 struct vmi_fault {
 	struct mm_struct *mm;
@@ -27,6 +29,8 @@ struct vmi_fault {
 	u32 flags;
 	u32 pages;
 	bool read;
+	bool vma_lock;
+	bool collapse;
 };
 
 /* What a task may be in the middle of. */
@@ -62,6 +66,7 @@ struct vmi_task *vmi_task_find(void);
 struct vmi_task *vmi_task_enter(u32 what);
 void vmi_task_leave(struct vmi_task *task, u32 what);
 void vmi_task_keep_fault(const struct vmi_fault *fault);
-void vmi_task_resume_fault(struct vmi_fault *fault);
+void vmi_task_resume_fault(struct vmi_fault *fault, bool tried);
+u64 vmi_task_missed(void);
 
 #endif /* VMI_TASK_H */

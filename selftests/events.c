@@ -32,120 +32,10 @@
 #include "kselftest_harness.h"
 
 #include "common.h"
+#include "recorder.h"
 
 #define TIMEOUT		120
-#define CGROUP		"/sys/fs/cgroup/selftest-events"
-#define CLUSTER		"/proc/sys/vm/page-cluster"
-#define ZSWAP		"/sys/module/zswap/parameters/"
 #define TRACING		"/sys/kernel/tracing/"
-
-#define KIND(kind)	(1U << VMINSPECT_EVENT_##kind)
-#define ALL_KINDS	VMINSPECT_EVENT_KINDS
-
-/* ---- Reading events ---- */
-
-static struct vminspect_events request_all(uint32_t kinds)
-{
-	return (struct vminspect_events) {
-		.size = sizeof(struct vminspect_events),
-		.scope = VMINSPECT_SCOPE_ALL,
-		.kinds = kinds,
-		.record_size = sizeof(struct vminspect_event),
-	};
-}
-
-/* A descriptor or -errno. */
-static int events_open(int device, struct vminspect_events *request)
-{
-	int fd = ioctl(device, VMINSPECT_IOC_EVENTS, request);
-
-	return fd < 0 ? -errno : fd;
-}
-
-static int events_state(int fd, uint32_t flags, struct vminspect_events_state *state)
-{
-	*state = (struct vminspect_events_state) { .size = sizeof(*state), .flags = flags };
-	return ioctl(fd, VMINSPECT_IOC_EVENTS_STATE, state) ? -errno : 0;
-}
-
-/* Reads in a thread of its own, until it is ended; memory of its own stays in. */
-struct recorder {
-	int fd;
-	pthread_t thread;
-	struct vminspect_event *events;
-	size_t nr, max;
-	struct vminspect_events_state state;
-};
-
-#define RECORDER_MAX	(1UL << 18)
-
-static void *recorder_run(void *arg)
-{
-	struct recorder *recorder = arg;
-
-	while (recorder->nr < recorder->max) {
-		ssize_t got = read(recorder->fd, recorder->events + recorder->nr,
-				   (recorder->max - recorder->nr) * sizeof(*recorder->events));
-
-		if (got <= 0)
-			break;
-		recorder->nr += got / sizeof(*recorder->events);
-	}
-	return NULL;
-}
-
-static int recorder_start(struct recorder *recorder, int device,
-			  struct vminspect_events *request)
-{
-	const struct sched_param first = { .sched_priority = 1 };
-	int ret;
-
-	*recorder = (struct recorder) { .max = RECORDER_MAX };
-	recorder->events = mmap(NULL, recorder->max * sizeof(*recorder->events),
-				PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED | MAP_POPULATE, -1, 0);
-	if (recorder->events == MAP_FAILED)
-		return -ENOMEM;
-	recorder->fd = events_open(device, request);
-	if (recorder->fd < 0)
-		return recorder->fd;
-	ret = -pthread_create(&recorder->thread, NULL, recorder_run, recorder);
-	if (!ret)	/* ahead of those who keep all processors busy with swapping */
-		ret = -pthread_setschedparam(recorder->thread, SCHED_FIFO, &first);
-	return ret;
-}
-
-/* Everything that it was meant to get is there after this. */
-static int recorder_end(struct recorder *recorder)
-{
-	int ret = events_state(recorder->fd, VMINSPECT_EVENTS_STOP, &recorder->state);
-
-	pthread_join(recorder->thread, NULL);
-	close(recorder->fd);
-	return ret;
-}
-
-static void recorder_free(struct recorder *recorder)
-{
-	munmap(recorder->events, recorder->max * sizeof(*recorder->events));
-}
-
-static const struct vminspect_event *events_end(const struct recorder *recorder)
-{
-	return recorder->events + recorder->nr;
-}
-
-/* Pages of a kind; @sources: mask of 1 << VMINSPECT_SOURCE_*, 0: any */
-static uint64_t pages_of(const struct recorder *recorder, unsigned int kind, uint32_t sources)
-{
-	const struct vminspect_event *event;
-	uint64_t pages = 0;
-
-	for (event = recorder->events; event < events_end(recorder); event++)
-		if (event->kind == kind && (!sources || sources & (1U << event->source)))
-			pages += event->pages;
-	return pages;
-}
 
 /* Times never go back, and nothing was lost or missed. */
 static void expect_complete(struct __test_metadata *_metadata, const struct recorder *recorder)
@@ -164,23 +54,6 @@ static void expect_complete(struct __test_metadata *_metadata, const struct reco
 	EXPECT_EQ(recorder->state.records, recorder->nr);
 }
 
-/* ---- Swap areas ---- */
-
-struct counters {
-	long in, out, zswap_in, zswap_out;
-};
-
-static struct counters counters_read(void)
-{
-	return (struct counters) {
-		.in = vmstat("pswpin"), .out = vmstat("pswpout"),
-		.zswap_in = vmstat("zswpin"), .zswap_out = vmstat("zswpout"),
-	};
-}
-
-#define ON_DEVICE	(1U << VMINSPECT_SOURCE_DEVICE | 1U << VMINSPECT_SOURCE_ZRAM)
-#define ON_ZSWAP	(1U << VMINSPECT_SOURCE_ZSWAP)
-
 static void expect_counters(struct __test_metadata *_metadata,
 			    const struct recorder *recorder, const struct counters *before)
 {
@@ -195,203 +68,6 @@ static void expect_counters(struct __test_metadata *_metadata,
 		  pages_of(recorder, VMINSPECT_EVENT_WRITE, ON_ZSWAP));
 	EXPECT_EQ(0, pages_of(recorder, VMINSPECT_EVENT_READ, ~(ON_DEVICE | ON_ZSWAP)));
 	EXPECT_EQ(0, pages_of(recorder, VMINSPECT_EVENT_WRITE, ~(ON_DEVICE | ON_ZSWAP)));
-}
-
-static void cgroup_enter(void)
-{
-	char pid[16];
-
-	write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
-	mkdir(CGROUP, 0755);
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	write_file(CGROUP "/cgroup.procs", pid);
-}
-
-static void cgroup_leave(void)
-{
-	char pid[16];
-
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	write_file("/sys/fs/cgroup/cgroup.procs", pid);
-	rmdir(CGROUP);
-}
-
-/* Pages that are out, and still in the swap cache, leave it. */
-static void drop_swap_cache(void)
-{
-	int i;
-
-	for (i = 0; i < 20; i++) {
-		write_file(CGROUP "/memory.reclaim", "64M");
-		usleep(10000);
-	}
-}
-
-/* ---- Processes that swap ---- */
-
-struct storm {
-	size_t nr;		/* pages of each process */
-	bool shared;		/* a memfd instead of anonymous memory */
-	size_t page;		/* SZ_2M: huge pages */
-};
-
-/* What a process of a storm did. In memory that it shares with the test. */
-struct doing {
-	pid_t pid;
-	char *map;
-	long major;		/* faults while it touched its pages */
-	ino_t inode;
-	int ready;
-};
-
-struct swapper {
-	struct doing *doing;
-	pid_t pid;
-	int go;			/* a byte, for each step */
-	int done;		/* likewise */
-};
-
-static void fill(char *map, size_t size)
-{
-	size_t at;
-
-	for (at = 0; at < size; at += sizeof(uint64_t))
-		*(uint64_t *)(map + at) = at * 0x9e3779b97f4a7c15 + getpid();
-}
-
-static void step(int go, int done)
-{
-	char byte = 0;
-
-	if (write(done, &byte, 1) != 1 || read(go, &byte, 1) != 1)
-		_exit(2);
-}
-
-static char *storm_map(const struct storm *storm, struct doing *doing)
-{
-	struct stat status;
-	int fd;
-
-	if (storm->page == SZ_2M)
-		return map_huge(storm->nr * SZ_4K);
-	if (!storm->shared)
-		return map_small(storm->nr * SZ_4K);
-	fd = memfd(storm->nr * SZ_4K, 0);
-	if (fstat(fd, &status))
-		return NULL;
-	doing->inode = status.st_ino;
-	return map_fd(fd, storm->nr * SZ_4K, MAP_SHARED);
-}
-
-static void swapper_run(const struct storm *storm, struct doing *doing, int go, int done)
-{
-	struct rusage before, after;
-	size_t i;
-
-	doing->pid = getpid();
-	/* What is mapped by now stays in, so that all faults are on the pages of the storm. */
-	if (mlockall(MCL_CURRENT))
-		_exit(3);
-	doing->map = storm_map(storm, doing);
-	if (!doing->map)
-		_exit(4);
-	fill(doing->map, storm->nr * SZ_4K);
-	step(go, done);
-	if (storm->shared ? page_out_shared(doing->map, storm->nr * SZ_4K) :
-			    page_out(doing->map, storm->nr * SZ_4K))
-		_exit(5);
-	step(go, done);
-	getrusage(RUSAGE_SELF, &before);
-	for (i = 0; i < storm->nr; i++)
-		READ_ONCE(doing->map[i * SZ_4K]);
-	getrusage(RUSAGE_SELF, &after);
-	doing->major = after.ru_majflt - before.ru_majflt;
-	step(go, done);
-	_exit(0);
-}
-
-/* Return: 0 once it has filled its pages, or -errno */
-static int swapper_start(struct swapper *swapper, const struct storm *storm)
-{
-	int go[2], done[2];
-	char byte;
-
-	swapper->doing = mmap(NULL, SZ_4K, PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (swapper->doing == MAP_FAILED || pipe(go) || pipe(done))
-		return -errno;
-	swapper->pid = fork();
-	if (!swapper->pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(go[1]);
-		close(done[0]);
-		swapper_run(storm, swapper->doing, go[0], done[1]);
-	}
-	close(go[0]);
-	close(done[1]);
-	swapper->go = go[1];
-	swapper->done = done[0];
-	return read(swapper->done, &byte, 1) == 1 ? 0 : -ECHILD;
-}
-
-static void swapper_go(const struct swapper *swapper)
-{
-	char byte = 0;
-
-	if (write(swapper->go, &byte, 1) != 1)
-		return;
-}
-
-static int swapper_wait(const struct swapper *swapper)
-{
-	char byte;
-
-	return read(swapper->done, &byte, 1) == 1 ? 0 : -ECHILD;
-}
-
-/* The next step of all, at the same time. */
-static int swappers_step(const struct swapper *swappers, size_t nr)
-{
-	size_t i;
-	int ret = 0;
-
-	for (i = 0; i < nr; i++)
-		swapper_go(&swappers[i]);
-	for (i = 0; i < nr && !ret; i++)
-		ret = swapper_wait(&swappers[i]);
-	return ret;
-}
-
-static int swapper_end(struct swapper *swapper)
-{
-	int status;
-
-	swapper_go(swapper);
-	waitpid(swapper->pid, &status, 0);
-	close(swapper->go);
-	close(swapper->done);
-	munmap(swapper->doing, SZ_4K);
-	return status;
-}
-
-/* All of it: out, out of the swap cache too, and in again. */
-static int swappers_storm(struct swapper *swappers, size_t nr)
-{
-	int ret = swappers_step(swappers, nr);
-
-	if (!ret) {
-		drop_swap_cache();
-		ret = swappers_step(swappers, nr);
-	}
-	return ret;
-}
-
-/* A page of the map, or none. */
-static long page_of(const struct doing *doing, const struct storm *storm, uint64_t va)
-{
-	uint64_t at = va - (uintptr_t)doing->map;
-
-	return at < storm->nr * SZ_4K && !(at % SZ_4K) ? (long)(at / SZ_4K) : -1;
 }
 
 /*
@@ -464,6 +140,33 @@ static void expect_out(struct __test_metadata *_metadata, const struct recorder 
 	free(seen);
 }
 
+/* How long it took is known of all that moved, and a page came from where it was read. */
+static void expect_sources(struct __test_metadata *_metadata,
+			   const struct recorder *recorder, const char *where)
+{
+	const struct vminspect_event *event;
+	unsigned int source;
+
+	for (event = recorder->events; event < events_end(recorder); event++) {
+		if (event->kind == VMINSPECT_EVENT_SWAP_OUT)
+			continue;
+		EXPECT_NE(VMINSPECT_UNKNOWN, event->latency_ns);
+		EXPECT_LT(0, event->latency_ns);
+		source = VMINSPECT_SOURCE_DEVICE;
+		if (!strcmp(where, "zram") && event->swap_type)	/* 0 is the machine's own */
+			source = VMINSPECT_SOURCE_ZRAM;
+		if (event->kind == VMINSPECT_EVENT_SWAP_IN &&
+		    !(event->flags & VMINSPECT_EVENT_MAJOR))
+			source = VMINSPECT_SOURCE_CACHE;
+		else if (event->source == VMINSPECT_SOURCE_ZSWAP && !strcmp(where, "zswap"))
+			source = VMINSPECT_SOURCE_ZSWAP;
+		EXPECT_EQ(source, event->source);
+	}
+	if (strcmp(where, "zswap"))
+		return;
+	EXPECT_LT(0, pages_of(recorder, VMINSPECT_EVENT_SWAP_IN, ON_ZSWAP));
+}
+
 /*
  * Reads of what a process asked for name it and the address; what was read ahead names
  * whom it was remembered to belong to.
@@ -482,12 +185,6 @@ static void expect_read_owners(struct __test_metadata *_metadata,
 		EXPECT_EQ((uint32_t)doing->pid, event->pid);
 		EXPECT_LE(0, page_of(doing, storm, event->va));
 	}
-}
-
-/* What the test itself has stays in: asking for a cgroup's memory asks for its own, too. */
-static int stay_in(void)
-{
-	return mlockall(MCL_CURRENT | MCL_FUTURE) ? -errno : 0;
 }
 
 FIXTURE(events)
@@ -534,29 +231,6 @@ FIXTURE_VARIANT_ADD(places, zram_ahead) { .where = "zram", .cluster = "3" };
 FIXTURE_VARIANT_ADD(places, zswap) { .where = "zswap", .cluster = "0" };
 FIXTURE_VARIANT_ADD(places, zswap_ahead) { .where = "zswap", .cluster = "3" };
 
-static int place_set_up(const char *where)
-{
-	if (!strcmp(where, "zram")) {
-		if (system("modprobe zram num_devices=1 && echo 192M >/sys/block/zram0/disksize"
-			   " && mkswap /dev/zram0 >/dev/null"))
-			return -EINVAL;
-		return swapon("/dev/zram0", SWAP_FLAG_PREFER | 100) ? -errno : 0;
-	}
-	if (!strcmp(where, "zswap"))
-		return write_file(ZSWAP "enabled", "1");
-	return 0;
-}
-
-static void place_tear_down(const char *where)
-{
-	if (!strcmp(where, "zram")) {
-		swapoff("/dev/zram0");
-		write_file("/sys/block/zram0/reset", "1");
-	} else if (!strcmp(where, "zswap")) {
-		write_file(ZSWAP "enabled", "0");
-	}
-}
-
 FIXTURE_SETUP(places)
 {
 	self->device = device_open();
@@ -579,7 +253,7 @@ FIXTURE_TEARDOWN(places)
 #define NR_SWAPPERS	4
 
 static void storm_is_told(struct __test_metadata *_metadata, int device,
-			  const struct storm *storm)
+			  const struct storm *storm, const char *where, bool ahead)
 {
 	struct vminspect_events request = request_all(ALL_KINDS);
 	struct swapper swappers[NR_SWAPPERS];
@@ -593,9 +267,12 @@ static void storm_is_told(struct __test_metadata *_metadata, int device,
 	EXPECT_EQ(0, request.missing);
 	before = counters_read();
 	EXPECT_EQ(0, swappers_storm(swappers, NR_SWAPPERS));
+	usleep(200000);		/* what is being written */
 	ASSERT_EQ(0, recorder_end(&recorder));
 
 	expect_complete(_metadata, &recorder);
+	if (!ahead)		/* else one waits for what another reads */
+		expect_sources(_metadata, &recorder, where);
 	expect_counters(_metadata, &recorder, &before);
 	for (i = 0; i < NR_SWAPPERS; i++) {
 		expect_out(_metadata, &recorder, swappers[i].doing, storm);
@@ -610,21 +287,24 @@ TEST_F_TIMEOUT(places, storm_of_pages_is_told_exactly, TIMEOUT)
 {
 	static const struct storm storm = { .nr = 3000 };
 
-	storm_is_told(_metadata, self->device, &storm);
+	storm_is_told(_metadata, self->device, &storm, variant->where,
+		      strcmp(variant->cluster, "0"));
 }
 
 TEST_F_TIMEOUT(places, storm_of_shared_memory_is_told_exactly, TIMEOUT)
 {
 	static const struct storm storm = { .nr = 1000, .shared = true };
 
-	storm_is_told(_metadata, self->device, &storm);
+	storm_is_told(_metadata, self->device, &storm, variant->where,
+		      strcmp(variant->cluster, "0"));
 }
 
 TEST_F_TIMEOUT(places, storm_of_huge_pages_is_told_exactly, TIMEOUT)
 {
 	static const struct storm storm = { .nr = 2048, .page = SZ_2M };
 
-	storm_is_told(_metadata, self->device, &storm);
+	storm_is_told(_metadata, self->device, &storm, variant->where,
+		      strcmp(variant->cluster, "0"));
 }
 
 /* ---- Readers ---- */
