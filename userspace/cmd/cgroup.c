@@ -74,33 +74,37 @@ static int open_below_root(const char *path)
 	return open_directory(full);
 }
 
-static int check(int fd, const char *path)
+/* Return: whether it is a directory of the hierarchy; if not, what it is lies in @type. */
+static bool is_unified(int fd, long *type)
 {
 	struct statfs fs;
 
-	if (fstatfs(fd, &fs))
-		return fail_doing(DOING_CGROUP, -errno, path, "");
-	if (fs.f_type == CGROUP2_SUPER_MAGIC)
-		return 0;
-	if (fs.f_type == CGROUP_SUPER_MAGIC)
+	*type = fstatfs(fd, &fs) ? 0 : fs.f_type;
+	return *type == CGROUP2_SUPER_MAGIC;
+}
+
+static int fail_type(const char *path, long type)
+{
+	if (type == CGROUP_SUPER_MAGIC)
 		return fail("%s is a cgroup v1: only those of v2 can be traced", path);
 	return fail("%s is no cgroup: write a directory of a file system of type cgroup2", path);
 }
 
+/* A path as in /proc/PID/cgroup may be that of another directory, too: "/" always is. */
 int cgroup_open(const char *path, int *status)
 {
-	int fd = open_directory(path);
+	int fd = open_directory(path), below;
+	long type = 0;
 
-	if (fd == -ENOENT)
-		fd = open_below_root(path);
-	if (fd < 0) {
-		*status = fail_doing(DOING_CGROUP, fd, path, "");
-		return -1;
-	}
-	*status = check(fd, path);
-	if (!*status)
+	if (fd >= 0 && is_unified(fd, &type))
 		return fd;
-	close(fd);
+	if (fd >= 0)
+		close(fd);
+	below = open_below_root(path);
+	if (below >= 0)
+		return below;
+	*status = fd < 0 ? fail_doing(DOING_CGROUP, fd == -ENOENT ? below : fd, path, "") :
+			   fail_type(path, type);
 	return -1;
 }
 

@@ -13,6 +13,9 @@
 #include "error.h"
 #include "stdout.h"
 
+/* For messages. */
+static const char *name = "standard output";
+
 void stdout_flush(void)
 {
 	int failed;
@@ -22,7 +25,7 @@ void stdout_flush(void)
 	if (!failed && !ferror(stdout))
 		return;
 	/* an earlier error has left no errno behind */
-	_exit(fail("can't write to standard output%s%s", failed ? ": " : "",
+	_exit(fail("can't write to %s%s%s", name, failed ? ": " : "",
 		   failed ? strerror(errno) : ""));
 }
 
@@ -36,6 +39,7 @@ int stdout_divert(const char *file, int *before)
 	if (fd < 0 || *before < 0 || dup2(fd, STDOUT_FILENO) < 0)
 		return fail("can't write to '%s': %s", file, strerror(errno));
 	close(fd);
+	name = file;
 	return 0;
 }
 
@@ -44,7 +48,7 @@ static void close_stdout(void)
 {
 	stdout_flush();
 	if (fclose(stdout))
-		_exit(fail("can't write to standard output: %s", strerror(errno)));
+		_exit(fail("can't write to %s: %s", name, strerror(errno)));
 }
 
 static bool is_open(int fd)

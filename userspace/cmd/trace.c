@@ -71,8 +71,7 @@ struct trace {
 	struct pace pace;
 	struct summary summary;
 	bool any;			/* event was among those to be shown */
-	__u64 start_ns;			/* no event is earlier */
-	__u64 recording_ns;		/* all are recorded from here on */
+	__u64 start_ns;			/* all events are recorded from here on */
 };
 
 static int parse_seconds(const char *text)
@@ -180,6 +179,8 @@ static int check_usage(struct trace *trace)
 		return misuse("a PID, --all-processes and --cgroup exclude each other");
 	if (!nr && !subject->program)
 		return misuse("whom? a PID, -a for all, --cgroup PATH, or -- CMD to start one");
+	if (subject->cgroup && !*subject->cgroup)
+		return misuse("--cgroup: '' is not a path: that of the root is /");
 	if (trace->out->json && trace->out->columns)
 		return misuse("--json has no columns to choose here");
 	if (chosen.summary && (chosen.all || trace->out->columns))
@@ -227,8 +228,12 @@ static void take_event(void *arg, const struct vminspect_event *event)
 	struct trace *trace = arg;
 	struct event_row row = { .event = event, .start_ns = trace->start_ns };
 	struct mapping mapping;
-	bool known = find_mapping(event, &mapping);
+	bool known;
 
+	/* while probes were being attached only some of the kinds were recorded */
+	if (event->kind != VMINSPECT_EVENT_LOST && event->time_ns < trace->start_ns)
+		return;
+	known = find_mapping(event, &mapping);
 	/* what was lost may have been among them */
 	if (event->kind != VMINSPECT_EVENT_LOST &&
 	    !is_among_pages(trace, known ? &mapping : NULL))
@@ -273,6 +278,18 @@ static void print_notes(const struct trace *trace)
 		     kinds_text(trace->request.missing));
 }
 
+/* Those that the kernel lets be seen. Their features stand in the order of the kinds. */
+static __u32 visible_kinds(const struct vminspect_info *info)
+{
+	__u32 kinds = 0;
+
+	for (unsigned int kind = 1; kind < VMINSPECT_NR_EVENTS; kind++) {
+		if (info->features & VMINSPECT_FEATURE_SWAP_IN << (kind - 1))
+			kinds |= 1U << kind;
+	}
+	return kinds;
+}
+
 /* The events of whoever was asked for. Return: 0 or an exit status, after a message. */
 static int open_events(struct trace *trace)
 {
@@ -284,11 +301,13 @@ static int open_events(struct trace *trace)
 		.kinds = chosen.kinds ? chosen.kinds : VMINSPECT_EVENT_KINDS,
 	};
 	subject_request(&trace->subject, trace->child.pid, request);
-	trace->start_ns = stream_now_ns();
+	if (!(request->kinds & visible_kinds(&trace->subject.target.info)))
+		return fail("this kernel does not show %s: see 'vminspect info'",
+			    kinds_text(request->kinds));
 	fd = vminspect_events(trace->subject.target.device, request);
 	if (fd < 0)
 		return fail_doing(DOING_EVENTS, fd, trace->subject.name, "");
-	trace->recording_ns = stream_now_ns();
+	trace->start_ns = stream_now_ns();
 	trace->stream.fd = fd;
 	return 0;
 }
@@ -364,7 +383,7 @@ static void print_summary(struct trace *trace)
 {
 	struct summary *summary = &trace->summary;
 
-	summary->duration_ns = trace->stream.end_ns - trace->recording_ns;
+	summary->duration_ns = trace->stream.end_ns - trace->start_ns;
 	if (trace->out->json)
 		report_print_json(summary);
 	else
