@@ -25,8 +25,8 @@ HEADERS := $(if $(wildcard /lib/modules/$(shell uname -r)/build),,$(shell \
 BUILD_PACKAGES := gcc libc6-dev libjansson-dev libsmartcols-dev pkg-config \
 	python3-docutils $(HEADERS)
 # redis-tools has the server's program as well, without a service that starts.
-TEST_PACKAGES := busybox-static cpio iproute2 jq kmod linux-source perl procps \
-	qemu-system-x86 redis-tools shellcheck sparse util-linux xz-utils
+TEST_PACKAGES := bpftrace busybox-static cpio iproute2 jq kmod linux-perf linux-source perl \
+	procps qemu-system-x86 redis-tools shellcheck sparse trace-cmd util-linux xz-utils
 
 # What is missing of the packages $(1) is installed, by root only.
 need = @missing=$$(for package in $(1); do \

@@ -53,8 +53,7 @@ static const struct {
 	{ DOING_EVENTS, EPERM,
 	  "events of %s are for root, and for nobody while the kernel is locked down: be root" },
 	{ DOING_EVENTS, EOPNOTSUPP,
-	  "events of %s: probes are off: /proc/sys/kernel/ftrace_enabled must be 1, and "
-	  "/sys/kernel/debug/kprobes/enabled" },
+	  "events of %s: probes are off: ftrace_enabled (sysctl) and kprobes/enabled must be 1" },
 	{ DOING_EVENTS, ENOTTY,
 	  "events of %s take a newer module: install one version of module and program" },
 	{ DOING_EVENTS, EINVAL,
