@@ -89,10 +89,17 @@ demo: packages	## show on a virtual machine what this is for
 	@$(MAKE) -s all helpers
 	@selftests/vm/demo
 
+# What takes long has a machine, and a target, of its own.
+MACHINES ?= host default la57 numa lockdown
+
 .PHONY: check
-check: packages	## run every test; TESTS= names some, MACHINES= some machines
+check: packages	## run the tests; TESTS= names some, MACHINES= some machines
 	@$(MAKE) -s all selftests man
 	@selftests/check $(MACHINES:%=-m %) $(TESTS)
+
+.PHONY: check-swap
+check-swap:	## the longer ones: programs that swap, watched by our tracer and by others
+	@$(MAKE) check MACHINES=swap
 
 .PHONY: lint
 lint: $(O)/linux/.done	## checkpatch, sparse, compiler warnings, shellcheck
@@ -112,7 +119,7 @@ clean:	## remove what was built
 
 .PHONY: help
 help:	## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 # For scripts: the value of a variable.
 print-%:

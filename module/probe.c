@@ -230,8 +230,14 @@ static u8 reading_as(const struct vmi_task *task)
 	return as;
 }
 
+/*
+ * What it points to is on the task's stack of probes, and goes with them. That is only
+ * after nothing is wanted any more, and whoever saw it otherwise has gone on: probe_stop().
+ */
 static struct vmi_fault *task_fault(const struct vmi_task *task)
 {
+	if (!READ_ONCE(wanted_kinds))
+		return NULL;
 	return task && task->doing & VMI_TASK_FAULT ? task->fault : NULL;
 }
 
@@ -340,6 +346,7 @@ static int swap_page_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 	if (tried)
 		call->fault.flags |= VMINSPECT_EVENT_MAJOR | VMINSPECT_EVENT_RETRIED;
 	call->fault.pages = 1;
+	call->fault.mapped = false;
 	call->fault.vma_lock = vmi_compat_fault_vma_lock(vmf->flags);
 	call->fault.collapse = vmf->flags == FAULT_FLAG_ALLOW_RETRY;
 	if (vmf->flags & FAULT_FLAG_USER)
@@ -458,9 +465,13 @@ static int swapoff_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 static void mapped_in_fault(struct vmi_fault *fault, const struct mm_struct *mm, u64 va,
 			    unsigned int pages)
 {
-	/* A migration within the fault, for want of memory, maps others. */
-	if (mm != fault->mm || fault->va - va >= (u64)pages * PAGE_SIZE)
+	/*
+	 * A migration within the fault, for want of memory, maps others; and what was mapped
+	 * may be copied at once, page by page.
+	 */
+	if (fault->mapped || mm != fault->mm || fault->va - va >= (u64)pages * PAGE_SIZE)
 		return;
+	fault->mapped = true;
 	fault->slot -= (fault->va - va) >> PAGE_SHIFT;
 	fault->va = va;
 	fault->pages = pages;
@@ -487,13 +498,15 @@ static void mapped_by_swapoff(struct mm_struct *mm, u64 va, u64 slot, unsigned i
 static void mapped_at(struct mm_struct *mm, u64 va, unsigned int pages)
 {
 	const struct vmi_task *task = vmi_task_find();
+	struct vmi_fault *fault;
 	u64 slot;
 
-	if (!task)
+	if (!task || !probe_wanted(VMINSPECT_EVENT_SWAP_IN))
 		return;
-	if (task->doing & VMI_TASK_FAULT)
-		mapped_in_fault(task->fault, mm, va, pages);
-	else if (task->doing & VMI_TASK_SWAPOFF && probe_wanted(VMINSPECT_EVENT_SWAP_IN) &&
+	fault = task_fault(task);
+	if (fault)
+		mapped_in_fault(fault, mm, va, pages);
+	else if (task->doing & VMI_TASK_SWAPOFF &&
 		 vmi_entry_swapped(vmi_walk_peek(mm, va), &slot))
 		mapped_by_swapoff(mm, va, slot, pages);
 }
@@ -666,7 +679,10 @@ static int shmem_out_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 	return 0;
 }
 
-/* A page of shared memory has left its file by now, and its slot stands there. */
+/*
+ * A page goes from the swap cache to its slot. One of shared memory has left its file by
+ * now, and the slot stands there.
+ */
 static void writing(struct ftrace_regs *regs)
 {
 	struct folio *folio = page_folio((struct page *)
@@ -674,7 +690,10 @@ static void writing(struct ftrace_regs *regs)
 	const struct vmi_task *task = vmi_task_find();
 	u64 slot = vmi_compat_folio_slot(folio);
 	struct making making;
+	long i;
 
+	for (i = 0; i < folio_nr_pages(folio); i++)
+		vmi_owner_written(slot + i);
 	if (!task || !(task->doing & VMI_TASK_SHMEM) || task->shmem.folio != folio)
 		return;
 	vmi_owner_clear(slot);
@@ -749,15 +768,12 @@ static void read_making(struct making *making, struct folio *folio, u64 slot, u3
 static void write_making(struct making *making, struct folio *folio, u64 slot, u32 pages)
 {
 	struct vmi_slot known;
-	u32 i;
 
 	making_start(making, VMINSPECT_EVENT_WRITE, slot, pages);
 	making_actor(making, pushing_as());
 	if (vmi_owner_get(slot, &known))
 		making_remembered(making, &known);
 	making_charge(making, folio);
-	for (i = 0; i < pages; i++)
-		vmi_owner_written(slot + i);
 }
 
 /* It is on its way from here on. */
@@ -1055,31 +1071,54 @@ struct entry {
 	unsigned long ip;
 };
 
-static struct entry entries[] = {
+/*
+ * Where pages are mapped every process passes that gets memory: only who wants to see
+ * swap-ins pays for it.
+ */
+static struct entry map_entries[] = {
 	{ VMI_COMPAT_MAPPED, ON_IN, mapped },
 	{ VMI_COMPAT_MAPPED_NEW, ON_IN, mapped_new },
+};
+
+static struct entry swap_entries[] = {
 	{ VMI_COMPAT_WRITE, ON_OUT | ON_READ | ON_WRITE, writing },
 	{ VMI_COMPAT_READ_DONE, ON_READ, read_done },
 	{ VMI_COMPAT_WRITE_DONE, ON_WRITE, write_done },
 };
 
+/**
+ * struct entry_group - those that are attached together, as ftrace has it
+ * @ops: of ftrace
+ * @entries: the functions
+ * @nr: how many
+ * @attached: it is registered
+ *
+ * To let go of one takes long, since ftrace waits for all tasks: so there are few.
+ */
+struct entry_group {
+	struct ftrace_ops ops;
+	struct entry *entries;
+	unsigned int nr;
+	bool attached;
+};
+
 static void entry_passed(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
 			 struct ftrace_regs *regs)
 {
+	const struct entry_group *group = container_of(ops, struct entry_group, ops);
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(entries); i++)
-		if (entries[i].ip == ip)
-			entries[i].probe(regs);
+	for (i = 0; i < group->nr; i++)
+		if (group->entries[i].ip == ip)
+			group->entries[i].probe(regs);
 }
 
-/* One for all of them: to let go of one takes long, since ftrace waits for all tasks. */
-static struct ftrace_ops entry_ops = {
-	.func = entry_passed,
-	.flags = FTRACE_OPS_FL_RECURSION,
+static struct entry_group entry_groups[] = {
+	{ .ops = { .func = entry_passed, .flags = FTRACE_OPS_FL_RECURSION },
+	  .entries = map_entries, .nr = ARRAY_SIZE(map_entries) },
+	{ .ops = { .func = entry_passed, .flags = FTRACE_OPS_FL_RECURSION },
+	  .entries = swap_entries, .nr = ARRAY_SIZE(swap_entries) },
 };
-
-static bool entries_attached;
 
 /**
  * struct point - a tracepoint that is hooked
@@ -1185,17 +1224,40 @@ static bool hook_attach(struct hook *hook)
 	return hook->attached;
 }
 
+/* With no function to call from, ftrace would call from all. */
+static bool group_usable(const struct entry_group *group, u32 wanted)
+{
+	bool usable = false, needed = false;
+	unsigned int i;
+
+	for (i = 0; i < group->nr; i++) {
+		usable |= group->entries[i].ip != 0;
+		needed |= group->entries[i].kinds & wanted;
+	}
+	return usable && needed;
+}
+
 /* Return: mask of the kinds that can't be had */
-static u32 entries_attach(void)
+static u32 group_attach(struct entry_group *group, u32 wanted)
 {
 	u32 missing = 0;
 	unsigned int i;
 
-	if (!entries_attached)
-		entries_attached = !register_ftrace_function(&entry_ops);
-	for (i = 0; i < ARRAY_SIZE(entries); i++)
-		if (!entries_attached || !entries[i].ip)
-			missing |= entries[i].kinds;
+	if (!group->attached && group_usable(group, wanted))
+		group->attached = !register_ftrace_function(&group->ops);
+	for (i = 0; i < group->nr; i++)
+		if (!group->attached || !group->entries[i].ip)
+			missing |= group->entries[i].kinds;
+	return missing;
+}
+
+static u32 entries_attach(u32 wanted)
+{
+	u32 missing = 0;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(entry_groups); i++)
+		missing |= group_attach(&entry_groups[i], wanted);
 	return missing;
 }
 
@@ -1240,9 +1302,13 @@ static void hooks_detach(void)
 
 static void entries_detach(void)
 {
-	if (entries_attached)
-		unregister_ftrace_function(&entry_ops);
-	entries_attached = false;
+	struct entry_group *group;
+
+	for (group = entry_groups; group < entry_groups + ARRAY_SIZE(entry_groups); group++) {
+		if (group->attached)
+			unregister_ftrace_function(&group->ops);
+		group->attached = false;
+	}
 }
 
 static void points_detach(void)
@@ -1259,15 +1325,18 @@ static void points_detach(void)
 }
 
 /*
- * Submissions first, then completions: after both, and the grace periods that they
- * contain, no probe runs any more and nothing uses the tables.
+ * From the moment on that nothing is wanted nobody follows a task's fault any more, which
+ * is gone with the probe whose return would have taken it back. After all is detached, and
+ * the grace periods that this contains, no probe runs and nothing uses the tables.
  */
 static void probe_stop(void)
 {
 	if (!want.started)
 		return;
-	hooks_detach();
+	WRITE_ONCE(wanted_kinds, 0);
+	synchronize_rcu();
 	entries_detach();
+	hooks_detach();
 	points_detach();
 	vmi_flight_stop();
 	vmi_owner_stop();
@@ -1312,7 +1381,7 @@ static u32 probe_attach(u32 wanted)
 	for (i = 0; i < ARRAY_SIZE(points); i++)
 		if (points[i].kinds & wanted && !point_attach(&points[i]))
 			missing |= points[i].kinds;
-	missing |= entries_attach();
+	missing |= entries_attach(wanted);
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
 		if (hooks[i].kinds & wanted && !hooks[i].absent && !hook_attach(&hooks[i]))
 			missing |= hooks[i].kinds;
@@ -1339,7 +1408,6 @@ static int probe_update(u32 *missing)
 	lockdep_assert_held(&want.lock);
 	*missing = 0;
 	if (!wanted) {
-		WRITE_ONCE(wanted_kinds, 0);
 		probe_stop();
 		return 0;
 	}
@@ -1524,15 +1592,15 @@ static void hooks_find(void)
 }
 
 /* A probe at the entry of a function that ftrace knows stands where ftrace calls from. */
-static void entries_find(void)
+static void group_find(struct entry_group *group)
 {
 	unsigned long ip;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(entries); i++) {
-		ip = probe_find(entries[i].name);
-		if (ip && !ftrace_set_filter_ip(&entry_ops, ip, 0, 0))
-			entries[i].ip = ip;
+	for (i = 0; i < group->nr; i++) {
+		ip = probe_find(group->entries[i].name);
+		if (ip && !ftrace_set_filter_ip(&group->ops, ip, 0, 0))
+			group->entries[i].ip = ip;
 	}
 }
 
@@ -1550,8 +1618,11 @@ static void point_find(struct tracepoint *tracepoint, void *unused)
  */
 void vmi_probe_init(void)
 {
+	unsigned int i;
+
 	hooks_find();
-	entries_find();
+	for (i = 0; i < ARRAY_SIZE(entry_groups); i++)
+		group_find(&entry_groups[i]);
 	for_each_kernel_tracepoint(point_find, NULL);
 }
 
@@ -1567,6 +1638,17 @@ void vmi_probe_ready(void)
 	spin_unlock(&want.trace_lock);
 }
 
+static u32 group_missing(const struct entry_group *group)
+{
+	u32 missing = 0;
+	unsigned int i;
+
+	for (i = 0; i < group->nr; i++)
+		if (!group->entries[i].ip)
+			missing |= group->entries[i].kinds;
+	return missing;
+}
+
 /**
  * vmi_probe_kinds() - which events can be had of this kernel
  *
@@ -1580,9 +1662,8 @@ u32 vmi_probe_kinds(void)
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
 		if (!hooks[i].absent && !hooks[i].available)
 			missing |= hooks[i].kinds;
-	for (i = 0; i < ARRAY_SIZE(entries); i++)
-		if (!entries[i].ip)
-			missing |= entries[i].kinds;
+	for (i = 0; i < ARRAY_SIZE(entry_groups); i++)
+		missing |= group_missing(&entry_groups[i]);
 	for (i = 0; i < ARRAY_SIZE(points); i++)
 		if (!points[i].tracepoint)
 			missing |= points[i].kinds;
@@ -1596,6 +1677,8 @@ u32 vmi_probe_kinds(void)
  */
 void vmi_probe_exit(void)
 {
+	unsigned int i;
+
 	spin_lock(&want.trace_lock);
 	want.state = WANT_EXITING;
 	spin_unlock(&want.trace_lock);
@@ -1603,5 +1686,6 @@ void vmi_probe_exit(void)
 	mutex_lock(&want.lock);
 	probe_stop();
 	mutex_unlock(&want.lock);
-	ftrace_free_filter(&entry_ops);
+	for (i = 0; i < ARRAY_SIZE(entry_groups); i++)
+		ftrace_free_filter(&entry_groups[i].ops);
 }

@@ -16,6 +16,7 @@
  * @source: where it was found so far: VMINSPECT_SOURCE_*
  * @flags: VMINSPECT_EVENT_MAJOR and _RETRIED as of now
  * @pages: how many were mapped
+ * @mapped: was it mapped in this try?
  * @read: did a try have to read it?
  * @vma_lock: was this try under the lock of the mapping alone?
  * @collapse: small pages are being collapsed: nobody faulted
@@ -28,6 +29,7 @@ struct vmi_fault {
 	u8 source;
 	u32 flags;
 	u32 pages;
+	bool mapped;
 	bool read;
 	bool vma_lock;
 	bool collapse;

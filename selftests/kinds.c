@@ -446,12 +446,15 @@ static size_t count_steps(struct looker *look, char *map, size_t size, int64_t s
 /* Frames are handed out one after the other, mostly: to whom they go makes the steps. */
 TEST_F_TIMEOUT(kinds, frames_are_one_run_only_where_each_follows_the_last, TIMEOUT)
 {
-	const size_t size = 128 * SZ_4K;
+	const size_t size = 1024 * SZ_4K;
 	char *a = map_small(size), *b = map_small(size), *up = map_small(size);
 	char *down = map_small(size);
 	size_t at;
 
 	ASSERT_TRUE(a && b && up && down);
+	/* Tests before may have left free memory in pieces. */
+	write_file("/proc/sys/vm/drop_caches", "3");
+	write_file("/proc/sys/vm/compact_memory", "1");
 	for (at = 0; at < size; at += SZ_4K) {
 		a[at] = 1;
 		b[at] = 1;

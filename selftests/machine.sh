@@ -28,10 +28,11 @@ cd "$scratch/here" || exit 1
 # QEMU processes that have something to do with our directories
 list_machines()
 {
-	local pid
+	local pid words
 
 	grep -lF "$scratch" /proc/[0-9]*/cmdline | while IFS=/ read -r _ _ pid _; do
-		[[ $(tr '\0' ' ' <"/proc/$pid/cmdline") != qemu-system*-kernel* ]] || echo "$pid"
+		words=$(tr '\0' ' ' <"/proc/$pid/cmdline")
+		[[ ${words%% *} != *qemu-system* || $words != *-kernel* ]] || echo "$pid"
 	done
 } 2>/dev/null
 

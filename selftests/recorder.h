@@ -86,6 +86,7 @@ void cgroup_leave(void);
 
 /* Pages that are out, and still in the swap cache, leave it. */
 void drop_swap_cache(void);
+/* No two pages are alike, and each can be compressed. */
 void fill(char *map, size_t size);
 void step(int go, int done);
 char *storm_map(const struct storm *storm, struct doing *doing);
