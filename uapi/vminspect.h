@@ -603,12 +603,12 @@ struct vminspect_swap {
 #define VMINSPECT_EVENT_KINDS		0x1eU
 
 /* As what the actor did it. */
-#define VMINSPECT_AS_OTHER		0	/* ptrace, the kernel's own threads, ... */
+#define VMINSPECT_AS_OTHER		0	/* ptrace, read(2), kernel threads, ... */
 #define VMINSPECT_AS_FAULT		1	/* an access of its own */
 #define VMINSPECT_AS_KSWAPD		2
 #define VMINSPECT_AS_DIRECT		3	/* short of memory, it reclaimed some itself */
 #define VMINSPECT_AS_MEMCG		4	/* its memory cgroup was at its limit */
-#define VMINSPECT_AS_MADVISE		5	/* MADV_PAGEOUT */
+#define VMINSPECT_AS_MADVISE		5	/* MADV_PAGEOUT, _WILLNEED, _COLLAPSE */
 #define VMINSPECT_AS_KHUGEPAGED		6
 #define VMINSPECT_AS_SWAPOFF		7
 #define VMINSPECT_NR_AS			8
@@ -623,7 +623,7 @@ struct vminspect_swap {
 #define VMINSPECT_NR_SOURCES		6
 
 /* Flags of an event: */
-#define VMINSPECT_EVENT_MAJOR		(1U << 0)	/* counted as a major fault */
+#define VMINSPECT_EVENT_MAJOR		(1U << 0)	/* the kernel counts a major fault */
 #define VMINSPECT_EVENT_RETRIED		(1U << 1)	/* took more than one try */
 #define VMINSPECT_EVENT_READAHEAD	(1U << 2)	/* not what was asked for */
 #define VMINSPECT_EVENT_SHMEM		(1U << 3)	/* shared memory: inode, index, dev */
@@ -772,7 +772,7 @@ struct vminspect_events {
  *	kind LOST do not count
  * @lost: out: how many of them were lost
  * @missed: out: calls that the kernel's probes passed over while this reader was there,
- *	because too many were under way at once
+ *	because too many were under way at once, and what found no place besides
  *
  * Return: 0 or one of the common errors.
  */
