@@ -4,7 +4,7 @@
 # Promise: bpftrace, perf and trace-cmd get from our tracepoints what the events descriptor gets,
 # and the scripts for bpftrace that come with the tool say what really happened. The oracles are
 # what a storm did, and `vminspect trace` in the same run.
-# machines: default
+# machines: swap
 
 # shellcheck disable=SC1091,SC2154	# what is not assigned here comes from tap.sh
 

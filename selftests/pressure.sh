@@ -4,7 +4,7 @@
 # Promise: of a real program under real pressure, redis-server with half as much again as its cgroup
 # may have, `vminspect trace` names the process and its mappings, and counts exactly what the kernel
 # counts. How much the program loses by it is reported.
-# machines: default
+# machines: swap
 
 # shellcheck disable=SC1091,SC2154	# what is not assigned here comes from tap.sh
 

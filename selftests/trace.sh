@@ -4,7 +4,7 @@
 # Promise: `vminspect trace` tells each page that goes out and comes back, once, in order and in every
 # form; its summary is what its lines come to and what the kernel counted; it ends when and as it
 # should; and what is wrong it says in one sentence, with the status that leaves COMMAND's alone.
-# machines: default
+# machines: swap
 
 # shellcheck disable=SC1091,SC2154	# what is not assigned here comes from tap.sh
 
@@ -869,17 +869,75 @@ promise 'a full or closed output is a failure: 1, or 125 with COMMAND' notices_b
 
 ends_with_its_reader()
 {
-	local option first
+	local option first disturber
 
+	storm -l "$report" -r 1000 1 2000 &
+	disturber=$!
 	for option in -r -J; do
-		first=$(vminspect trace $option -a -- storm -l "$report" 1 2000 2>"$err" | head -n 1
+		first=$(vminspect trace $option -a 2>"$err" | head -n 1
 			exit "${PIPESTATUS[0]}")
 		equal "status of $option | head -n 1" 141 $?
 		equal "messages of $option | head -n 1" '' "$(<"$err")"
 		[ -n "$first" ] || broken "$option: there is no first line"
 	done
+	kill "$disturber"
+	wait "$disturber" 2>/dev/null
 }
 promise 'when nobody reads any more it ends by SIGPIPE' ends_with_its_reader
+
+waits_without_its_reader()
+{
+	local option
+
+	for option in -r -J; do
+		rm -f "$out"
+		# shellcheck disable=SC2016	# sh expands it
+		(vminspect trace $option -a -- sh -c 'storm -l "$0" 1 2000; sleep 1; echo end >"$1"' \
+			"$report" "$out" 2>"$err"; exit $?) | head -n 1 >/dev/null
+		status=${PIPESTATUS[0]}
+		check_refusal 125 'Broken pipe' vminspect trace $option -- '| head -n 1'
+		equal "what the program did after $option | head -n 1" end "$(cat "$out")"
+	done
+}
+promise 'when nobody reads any more and there is COMMAND, its end is waited for: 125' \
+	waits_without_its_reader
+
+# The reader holds the pipe open, and reads nothing at first.
+ends_though_nobody_reads()
+{
+	local pipe=$scratch/pipe tracer reader
+
+	mkfifo "$pipe"
+	exec 8<>"$pipe"
+	timeout --foreground -s KILL 30 vminspect trace -J -a >"$pipe" 2>"$err" 8<&- &
+	tracer=$!
+	sleep 0.5
+	storm -l "$report" 1 2000 || broken 'the storm fails'
+	kill "$tracer"
+	sleep 0.5
+	[ -d "/proc/$tracer" ] || broken 'after the first signal it does not wait for a reader'
+	kill "$tracer"
+	wait "$tracer"
+	equal 'status after the second signal' 143 $?
+
+	# shellcheck disable=SC2016	# sh expands it
+	timeout --foreground -s KILL 30 vminspect trace -J -a -- \
+		sh -c 'storm -l "$0" 1 2000; exec sleep 100' "$report" >"$pipe" 2>"$err" 8<&- &
+	tracer=$!
+	sleep 3
+	kill "$tracer"
+	sleep 0.5
+	cat <"$pipe" >"$events" 8<&- &
+	reader=$!
+	sleep 0.1
+	exec 8<&-
+	wait "$tracer"
+	equal 'status of the program that got the signal' 143 $?
+	wait "$reader"
+	[[ $(tail -n 1 "$events") == '{"summary":'* ]] || broken 'the last line is no summary'
+}
+promise 'signals are heard though nobody reads: the first ends recording or goes to COMMAND, the next all' \
+	ends_though_nobody_reads
 
 #
 # Bad times

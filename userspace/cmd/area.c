@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,16 @@ void areas_use(struct vminspect *from, const struct vminspect_info *info)
 	features = info->features;
 }
 
+static void set_path(unsigned int type, const char *path)
+{
+	if (paths[type] && !strcmp(paths[type], path))
+		return;
+	free(paths[type]);
+	paths[type] = strdup(path);
+	if (!paths[type])
+		die_of_memory();
+}
+
 static void read_paths(void)
 {
 	struct vminspect_swap area;
@@ -37,11 +48,7 @@ static void read_paths(void)
 		if (vminspect_swap(device, type, 0, path, sizeof(path), &area) ||
 		    area.type >= MAX_AREAS)
 			break;
-		if (paths[area.type])
-			continue;
-		paths[area.type] = strdup(path);
-		if (!paths[area.type])
-			die_of_memory();
+		set_path(area.type, path);
 	}
 }
 
@@ -53,6 +60,18 @@ const char *area_path(unsigned int type)
 	if (!paths[type])
 		read_paths();
 	return paths[type];
+}
+
+void areas_refresh(void)
+{
+	static int swaps = -2;
+	struct pollfd change = { .events = POLLPRI };
+
+	if (swaps == -2)
+		swaps = open("/proc/swaps", O_RDONLY | O_CLOEXEC);
+	change.fd = swaps;
+	if (device && poll(&change, 1, 0) > 0)
+		read_paths();
 }
 
 const char *area_kind_name(const struct vminspect_swap *area)

@@ -15,8 +15,17 @@
 /* Where to ask. @device must stay open as long as anything here is called. */
 void areas_use(struct vminspect *device, const struct vminspect_info *info);
 
-/* Return: the path of an area, valid until the program ends; NULL if there is none. */
+/*
+ * Return: the path of an area, valid until areas_refresh() or the end of the program; NULL if
+ * there is none.
+ */
 const char *area_path(unsigned int type);
+
+/*
+ * For those who run for long: another area may have taken the place of one. Cheap if not. One
+ * that is gone keeps its path.
+ */
+void areas_refresh(void);
 
 /* Return: "partition", "file" or "zram". */
 const char *area_kind_name(const struct vminspect_swap *area);

@@ -107,6 +107,13 @@ void child_cancel(struct child *child)
 		close(child->pidfd);
 }
 
+bool child_has_ended(const struct child *child)
+{
+	struct pollfd end = { .fd = child->pidfd, .events = POLLIN };
+
+	return poll(&end, 1, 0) > 0;
+}
+
 void child_pass_signal(const struct child *child, int signal)
 {
 	/* that one the terminal has sent to both */

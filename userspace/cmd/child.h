@@ -5,6 +5,7 @@
 #ifndef CHILD_H
 #define CHILD_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "signals.h"
@@ -26,6 +27,8 @@ int child_go(struct child *child);
 /* Instead: it never becomes the program. */
 void child_cancel(struct child *child);
 
+/* Whether it runs no more, though nobody may have waited for it. */
+bool child_has_ended(const struct child *child);
 /* A signal that came here while it runs. */
 void child_pass_signal(const struct child *child, int signal);
 /* Waits for its end. Return: its exit status, 128 + n if signal n ended it. */

@@ -36,7 +36,7 @@
 struct span {
 	__u64 start;
 	__u64 end;
-	__u32 name;		/* where in names */
+	__u32 name;		/* where in names; 0: not known */
 };
 
 struct owner {
@@ -76,18 +76,18 @@ static void *enlarged(void *memory, size_t size)
 	return memory;
 }
 
-/* Parts of one file follow each other, and share the name. Return: where it is. */
+/* Parts of one file follow each other, and share the name. Return: where it is; 0: no room. */
 static __u32 put_name(struct owner *owner, const char *name, __u32 last)
 {
-	size_t size = strlen(name) + 1, at = owner->names_size;
+	size_t size = strlen(name) + 1, at = owner->names_size ? owner->names_size : 1;
 
-	if (owner->nr && !strcmp(owner->names + last, name))
+	if (last && !strcmp(owner->names + last, name))
 		return last;
 	if (at + size > MAX_NAMES)
 		return 0;
 	owner->names = enlarged(owner->names, at + size);
 	memcpy(owner->names + at, name, size);
-	owner->names_size += size;
+	owner->names_size = at + size;
 	return at;
 }
 
@@ -228,7 +228,7 @@ bool owner_mapping(__u32 pid, const char *comm, __u64 va, struct mapping *mappin
 		return false;
 	owner->asked_ns = now_ns;
 	span = find_span(owner, va);
-	if (!span)
+	if (!span || !span->name)
 		return false;
 	*mapping = (struct mapping) {
 		.start = span->start,

@@ -206,6 +206,12 @@ static void print_top(const struct ranking *ranking, const struct output *out, c
 	table_free(table);
 }
 
+/* Whether some of the pages that came back may not have been noticed. */
+static bool returned_at_least(const struct summary *summary)
+{
+	return summary->lost || summary->missed || recent_overflowed(summary->recent);
+}
+
 static void print_remarks(const struct summary *summary)
 {
 	const __u32 both = 1U << VMINSPECT_EVENT_SWAP_IN | 1U << VMINSPECT_EVENT_SWAP_OUT;
@@ -215,7 +221,7 @@ static void print_remarks(const struct summary *summary)
 		puts("There were more of them than are counted: the lists may lack some.");
 	if ((summary->kinds & both) == both)
 		printf("Pages that came back within a second of going out: %s%llu\n",
-		       recent_overflowed(summary->recent) ? "at least " : "",
+		       returned_at_least(summary) ? "at least " : "",
 		       summary->returned_pages);
 	printf("Records lost: %llu; calls that the kernel's probes missed: %llu\n",
 	       summary->lost, summary->missed);
@@ -323,7 +329,7 @@ static json_t *returned_json(const struct summary *summary)
 
 	json_put(object, "pages", json_integer(summary->returned_pages));
 	json_put(object, "within_ns", json_integer(RECENT_NS));
-	json_put(object, "at_least", json_boolean(recent_overflowed(summary->recent)));
+	json_put(object, "at_least", json_boolean(returned_at_least(summary)));
 	return object;
 }
 

@@ -25,8 +25,23 @@ int signals_open(struct signals *signals)
 	sigaction(SIGINT, &usual, &signals->interrupt);
 	/* where it is ignored, nobody can wait for a child */
 	sigaction(SIGCHLD, &usual, &signals->child);
+	sigaction(SIGPIPE, NULL, &signals->pipe);
 	sigprocmask(SIG_BLOCK, &set, &signals->mask);
 	return 0;
+}
+
+void signals_ignore_pipe(void)
+{
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	sigaction(SIGPIPE, &ignore, NULL);
+}
+
+void signals_die(const struct signals *signals, int signal)
+{
+	sigprocmask(SIG_SETMASK, &signals->mask, NULL);
+	kill(getpid(), signal);
+	_exit(128 + signal);
 }
 
 int signals_next(const struct signals *signals)
@@ -40,6 +55,7 @@ void signals_restore(const struct signals *signals)
 {
 	sigaction(SIGINT, &signals->interrupt, NULL);
 	sigaction(SIGCHLD, &signals->child, NULL);
+	sigaction(SIGPIPE, &signals->pipe, NULL);
 	sigprocmask(SIG_SETMASK, &signals->mask, NULL);
 }
 

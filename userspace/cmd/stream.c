@@ -137,7 +137,8 @@ static int read_all(const struct stream *stream, struct queue *queue)
 		if (chunk->nr < CHUNK_RECORDS)
 			break;
 	}
-	return sum;
+	/* what is there would wait for ever */
+	return queue->first ? sum : -ENOMEM;
 }
 
 /* Return: whether there are more of them. */
@@ -207,6 +208,50 @@ static bool wait_or_end(const struct stream *stream, int timeout, bool for_event
 	return polls[1].revents || polls[2].revents || target_is_gone(stream);
 }
 
+/* Recording ends; what was recorded is still to be read. Return: 0 or -errno. */
+static int stop(struct stream *stream)
+{
+	if (!stream->end_ns)
+		stream->end_ns = stream_now_ns();
+	return vminspect_events_state(stream->fd, VMINSPECT_EVENTS_STOP, &stream->state);
+}
+
+static void take_signal_while_waiting(struct stream *stream)
+{
+	int signal = signals_next(stream->signals);
+
+	if (!signal)
+		return;
+	if (stream->child && !child_has_ended(stream->child))
+		child_pass_signal(stream->child, signal);
+	else if (stream->end_ns)
+		signals_die(stream->signals, signal);
+	else
+		stop(stream);
+}
+
+bool stream_wait_for_output(struct stream *stream)
+{
+	bool ended = stream->end_ns;
+	struct pollfd polls[] = {
+		{ .fd = STDOUT_FILENO, .events = POLLOUT },
+		{ .fd = stream->signals->fd, .events = POLLIN },
+		{ .fd = ended ? -1 : stream->process, .events = POLLIN },
+		{ .fd = ended ? -1 : stream->timer, .events = POLLIN },
+	};
+
+	if (poll(polls, ARRAY_SIZE(polls), -1) < 0)
+		return false;
+	/* those that come while there is room are taken elsewhere */
+	if (polls[0].revents)
+		return true;
+	if (polls[1].revents)
+		take_signal_while_waiting(stream);
+	if (polls[2].revents || polls[3].revents)
+		stop(stream);
+	return false;
+}
+
 /* Return: 0 or -errno. */
 static int run(struct stream *stream, struct queue *queue)
 {
@@ -233,7 +278,7 @@ static int run(struct stream *stream, struct queue *queue)
 /* What is left after the end. */
 static int drain(struct stream *stream, struct queue *queue)
 {
-	int ret = vminspect_events_state(stream->fd, VMINSPECT_EVENTS_STOP, &stream->state);
+	int ret = stop(stream);
 
 	while (ret >= 0) {
 		ret = read_all(stream, queue);
@@ -253,7 +298,6 @@ int stream_run(struct stream *stream)
 	int ret, error;
 
 	ret = run(stream, &queue);
-	stream->end_ns = stream_now_ns();
 	error = drain(stream, &queue);
 	while (queue.first)
 		free_first(&queue);

@@ -40,6 +40,13 @@ __u64 stream_now_ns(void);
 /* A timer for @stream->timer. Return: a descriptor or -errno. */
 int stream_timer(double seconds);
 
+/*
+ * Waits until something may be written to standard output, or something else comes up. What
+ * ends the stream makes recording stop at once. Another signal then ends the program: nobody
+ * may ever read. Return: whether something may be written.
+ */
+bool stream_wait_for_output(struct stream *stream);
+
 /* Reads events until something ends them, and then what is left. Return: 0 or -errno. */
 int stream_run(struct stream *stream);
 

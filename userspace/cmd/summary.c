@@ -40,13 +40,11 @@ static void add_to_kind(struct kind_sum *sum, const struct vminspect_event *even
 		histogram_add(&sum->latency, event->latency_ns);
 }
 
-/* Of the two pairs of kinds the one that owners are counted by, lest pages count twice. */
+/* Of the two kinds of one direction the one that owners are counted by, lest pages count twice. */
 static bool counts_for_owner(const struct summary *summary, unsigned int kind, unsigned int swap,
 			     unsigned int transfer)
 {
-	const __u32 swaps = 1U << VMINSPECT_EVENT_SWAP_IN | 1U << VMINSPECT_EVENT_SWAP_OUT;
-
-	return kind == ((summary->kinds & swaps) ? swap : transfer);
+	return kind == ((summary->kinds & 1U << swap) ? swap : transfer);
 }
 
 static void add_to_rank(struct summary *summary, struct rank *rank,

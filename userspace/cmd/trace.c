@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "area.h"
 #include "child.h"
 #include "command.h"
 #include "error.h"
@@ -66,6 +67,7 @@ struct trace {
 	struct signals signals;
 	struct child child;
 	struct stream stream;
+	struct stdout_care care;
 
 	struct table *table;		/* or NULL: no table of events */
 	struct pace pace;
@@ -230,7 +232,7 @@ static void take_event(void *arg, const struct vminspect_event *event)
 	struct mapping mapping;
 	bool known;
 
-	/* while probes were being attached only some of the kinds were recorded */
+	/* what was recorded before the call returned: times are told from its return on */
 	if (event->kind != VMINSPECT_EVENT_LOST && event->time_ns < trace->start_ns)
 		return;
 	known = find_mapping(event, &mapping);
@@ -250,6 +252,7 @@ static void take_pause(void *arg)
 	struct trace *trace = arg;
 
 	pace_tick(&trace->pace, stream_now_ns());
+	areas_refresh();
 	stdout_flush();
 }
 
@@ -312,11 +315,19 @@ static int open_events(struct trace *trace)
 	return 0;
 }
 
+static void close_events(struct trace *trace)
+{
+	if (trace->stream.fd >= 0)
+		close(trace->stream.fd);
+	trace->stream.fd = -1;
+}
+
 /* What ends it, besides signals. Return: 0 or an exit status, after a message. */
 static int open_ends(struct trace *trace)
 {
 	struct stream *stream = &trace->stream;
 
+	stream->signals = &trace->signals;
 	stream->process = -1;
 	stream->timer = -1;
 	if (trace->subject.program) {
@@ -355,13 +366,30 @@ static void claim_resources(void)
 		     strerror(errno));
 }
 
+static bool wait_for_output(void *arg)
+{
+	struct trace *trace = arg;
+
+	return stream_wait_for_output(&trace->stream);
+}
+
+/* Nobody sees what happens any more, but the program goes on. */
+static void survive_output(void *arg)
+{
+	struct trace *trace = arg;
+
+	close_events(trace);
+	if (trace->subject.program)
+		child_wait(&trace->child, &trace->signals);
+}
+
 static int run_stream(struct trace *trace)
 {
 	struct stream *stream = &trace->stream;
 	int ret;
 
+	stdout_take_care(&trace->care);
 	stream->ring_records = trace->request.ring_records;
-	stream->signals = &trace->signals;
 	stream->glimpse = take_glimpse;
 	stream->event = take_event;
 	stream->pause = take_pause;
@@ -372,6 +400,8 @@ static int run_stream(struct trace *trace)
 		.second_ns = trace->start_ns,
 	};
 	ret = stream_run(stream);
+	/* a program may go on for long: it should not pay for probes that nobody reads */
+	close_events(trace);
 	if (ret)
 		return fail_doing(DOING_EVENTS, ret, trace->subject.name, "");
 	trace->summary.lost = stream->state.lost;
@@ -402,6 +432,7 @@ static int run_to_end(struct trace *trace)
 		print_start(trace);
 	ret = run_stream(trace);
 	print_summary(trace);
+	stdout_take_care(NULL);
 	if (!trace->subject.program)
 		return ret;
 	status = child_wait(&trace->child, &trace->signals);
@@ -437,6 +468,9 @@ static int open_and_trace(struct trace *trace)
 				    &trace->signals);
 	if (ret)
 		goto out_close_signals;
+	/* it has to be waited for */
+	if (trace->subject.program)
+		signals_ignore_pipe();
 
 	ret = open_events(trace);
 	if (ret)
@@ -446,11 +480,11 @@ static int open_and_trace(struct trace *trace)
 		goto err_close_events;
 
 	ret = trace_events(trace);
-	close(trace->stream.fd);
+	close_events(trace);
 	goto out_close_signals;
 
 err_close_events:
-	close(trace->stream.fd);
+	close_events(trace);
 err_cancel_child:
 	if (trace->subject.program)
 		child_cancel(&trace->child);
@@ -465,6 +499,7 @@ static int trace_run(const struct output *out, int argc, char **argv)
 		.out = out,
 		.stdout = -1,
 		.subject = { .all = chosen.everybody, .cgroup = chosen.cgroup },
+		.care = { wait_for_output, survive_output, &trace },
 	};
 	int ret;
 
