@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "argument.h"
 #include "chardev.h"
 #include "probe.h"
 #include "reader.h"
@@ -390,11 +391,7 @@ err_put_fd:
 	return ret;
 }
 
-/*
- * @first_size is the size that a structure had in its first version, a number
- * that never changes: a shorter one has never been. @size is today's. What makes a
- * descriptor has @make instead of @run.
- */
+/* Sizes as vmi_argument_get() has them. What makes a descriptor has @make, not @run. */
 struct command {
 	unsigned int cmd;
 	size_t first_size;
@@ -423,17 +420,6 @@ static const struct command *chardev_command(unsigned int cmd)
 		if (commands[i].cmd == cmd)
 			return &commands[i];
 	return NULL;
-}
-
-/*
- * What can't be written is found out before anything is done: @size bytes, at most a
- * page, lie in two pages at most.
- */
-static int chardev_probe(u8 __user *user, const void *argument, size_t size)
-{
-	const u8 *bytes = argument;
-
-	return put_user(bytes[0], user) ?: put_user(bytes[size - 1], user + size - 1);
 }
 
 static int chardev_run(const struct command *command, struct file *file, void *argument,
@@ -477,24 +463,13 @@ static long chardev_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 		struct vminspect_swap swap;
 		struct vminspect_events events;
 	} argument;
-	u32 size;
-	int ret;
+	int size;
 
 	if (!command)
 		return -ENOTTY;
-	if (get_user(size, (u32 __user *)user))
-		return -EFAULT;
-	if (size < command->first_size)
-		return -EINVAL;
-	if (size > PAGE_SIZE)	/* the rule of clone3: no tail of gigabytes is read */
-		return -E2BIG;
-	ret = copy_struct_from_user(&argument, command->size, user, size);
-	if (ret)
-		return ret;
-	/* As long as it was when read: another thread may have changed @size. */
-	size = min_t(size_t, size, command->size);
-	if (chardev_probe(user, &argument, size))
-		return -EFAULT;
+	size = vmi_argument_get(user, &argument, command->first_size, command->size);
+	if (size < 0)
+		return size;
 	if (command->make)
 		return chardev_make(command, file, &argument, user, size);
 	return chardev_run(command, file, &argument, user, size);

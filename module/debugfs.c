@@ -556,6 +556,9 @@ static int events_print(struct events_view *view, bool wait)
 	nr = vmi_reader_fetch(view->reading, PAGE_SIZE / EVENT_LINE_CHARS, wait);
 	if (nr < 0)
 		return nr;
+	/* While this one waited, without the lock, another one may have left some text. */
+	if (view->at != view->len)
+		return 0;
 	view->len = 0;
 	view->at = 0;
 	for (i = 0; i < nr; i++)

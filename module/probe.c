@@ -5,7 +5,7 @@
  *
  * They are attached with the first reader or tracepoint that wants what they see and
  * detached, all of them, with the last. Each makes its record from what it has at hand:
- * it takes no lock that sleeps, and looks nothing up.
+ * it takes no lock that sleeps, and resolves no path.
  *
  * Return probes stand at functions that tasks call, never interrupts: a probe that hits
  * inside another one on the same processor is passed over by the kernel (kprobe_running()
@@ -440,14 +440,15 @@ static int shmem_in_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 	return 0;
 }
 
-/* What swapoff brings back for an address space, or for a file. */
-struct swapoff_call {
+/* A call of something that a task is in the middle of: its place, if there was one. */
+struct task_call {
 	struct vmi_task *task;
 };
 
+/* What swapoff brings back for an address space, or for a file. */
 static int swapoff_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	struct swapoff_call *call = (struct swapoff_call *)ri->data;
+	struct task_call *call = (struct task_call *)ri->data;
 
 	call->task = vmi_task_enter(VMI_TASK_SWAPOFF);
 	return 0;
@@ -455,7 +456,7 @@ static int swapoff_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 
 static int swapoff_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	struct swapoff_call *call = (struct swapoff_call *)ri->data;
+	struct task_call *call = (struct task_call *)ri->data;
 
 	vmi_task_leave(call->task, VMI_TASK_SWAPOFF);
 	return 0;
@@ -497,11 +498,14 @@ static void mapped_by_swapoff(struct mm_struct *mm, u64 va, u64 slot, unsigned i
  */
 static void mapped_at(struct mm_struct *mm, u64 va, unsigned int pages)
 {
-	const struct vmi_task *task = vmi_task_find();
+	const struct vmi_task *task;
 	struct vmi_fault *fault;
 	u64 slot;
 
-	if (!task || !probe_wanted(VMINSPECT_EVENT_SWAP_IN))
+	if (!probe_wanted(VMINSPECT_EVENT_SWAP_IN))
+		return;
+	task = vmi_task_find();
+	if (!task)
 		return;
 	fault = task_fault(task);
 	if (fault)
@@ -648,16 +652,12 @@ static int unmap_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 	return 0;
 }
 
-struct shmem_out_call {
-	struct vmi_task *task;
-};
-
 /* The folio is locked: it stays in its file as long. */
 static int shmem_out_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	const struct folio *folio =
 		page_folio((struct page *)vmi_compat_argument(regs, 0));
-	struct shmem_out_call *call = (struct shmem_out_call *)ri->data;
+	struct task_call *call = (struct task_call *)ri->data;
 	const struct inode *inode = folio->mapping->host;
 	struct vmi_task *task = vmi_task_enter(VMI_TASK_SHMEM);
 
@@ -673,7 +673,7 @@ static int shmem_out_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 
 static int shmem_out_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	struct shmem_out_call *call = (struct shmem_out_call *)ri->data;
+	struct task_call *call = (struct task_call *)ri->data;
 
 	vmi_task_leave(call->task, VMI_TASK_SHMEM);
 	return 0;
@@ -719,14 +719,12 @@ static void writing(struct ftrace_regs *regs)
  * @key: in flight
  * @start_ns: since when
  * @slot: zswap: the slot
- * @sync: the caller reads and waits
  */
 struct io_call {
 	struct folio *folio;
 	u64 key;
 	u64 start_ns;
 	u64 slot;
-	bool sync;
 };
 
 /*
@@ -1035,15 +1033,15 @@ static struct hook hooks[] = {
 	  .exit = shmem_in_exit, .size = sizeof(struct fault_call), .depth = 512,
 	  .absent = !IS_ENABLED(CONFIG_SHMEM) },
 	{ .name = "unuse_pte_range", .kinds = ON_IN | ON_READ, .entry = swapoff_entry,
-	  .exit = swapoff_exit, .size = sizeof(struct swapoff_call), .depth = 64 },
+	  .exit = swapoff_exit, .size = sizeof(struct task_call), .depth = 64 },
 	{ .name = "shmem_unuse", .kinds = ON_IN | ON_READ, .entry = swapoff_entry,
-	  .exit = swapoff_exit, .size = sizeof(struct swapoff_call), .depth = 64,
+	  .exit = swapoff_exit, .size = sizeof(struct task_call), .depth = 64,
 	  .absent = !IS_ENABLED(CONFIG_SHMEM) },
 	{ .name = "try_to_unmap_one", .kinds = ON_OUT | ON_READ | ON_WRITE, .entry = unmap_entry,
 	  .exit = unmap_exit, .size = sizeof(struct unmap_call), .depth = 512 },
 	{ .name = VMI_COMPAT_SHMEM_WRITE, .kinds = ON_OUT | ON_READ | ON_WRITE,
 	  .entry = shmem_out_entry, .exit = shmem_out_exit,
-	  .size = sizeof(struct shmem_out_call), .depth = 512,
+	  .size = sizeof(struct task_call), .depth = 512,
 	  .absent = !IS_ENABLED(CONFIG_SHMEM) },
 	{ .name = VMI_COMPAT_ZSWAP_LOAD, .kinds = ON_IN | ON_READ, .entry = zswap_entry,
 	  .exit = zswap_load_exit, .size = sizeof(struct io_call), .depth = 512,

@@ -19,6 +19,7 @@
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 
+#include "argument.h"
 #include "event.h"
 #include "flight.h"
 #include "probe.h"
@@ -368,22 +369,13 @@ static long reader_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct vminspect_events_state state;
 	void __user *user = (void __user *)arg;
-	u32 size;
-	int ret;
+	int size, ret;
 
 	if (cmd != VMINSPECT_IOC_EVENTS_STATE)
 		return -ENOTTY;
-	if (get_user(size, (u32 __user *)user))
-		return -EFAULT;
-	if (size < 32)		/* what it had in its first version */
-		return -EINVAL;
-	if (size > PAGE_SIZE)
-		return -E2BIG;
-	ret = copy_struct_from_user(&state, sizeof(state), user, size);
-	if (ret)
-		return ret;
-	size = min_t(size_t, size, sizeof(state));
-	state.size = size;
+	size = vmi_argument_get(user, &state, 32, sizeof(state));
+	if (size < 0)
+		return size;
 	ret = reader_state(file->private_data, &state);
 	if (ret)
 		return ret;

@@ -35,14 +35,33 @@ union argument {
 	struct vminspect_translate translate;
 	struct vminspect_walk walk;
 	struct vminspect_swap swap;
+	struct vminspect_events events;
+	struct vminspect_events_state state;
 	char bytes[256];
 };
 
+/* A descriptor that is made is closed: it is as good as done. */
 static int call(int device, unsigned int cmd, void *argument)
 {
 	int ret = ioctl(device, cmd, argument);
 
+	if (ret > 0 && cmd == VMINSPECT_IOC_EVENTS) {
+		close(ret);
+		ret = 0;
+	}
 	return ret == -1 ? -errno : ret;
+}
+
+static int open_events(int device)
+{
+	struct vminspect_events events = {
+		.size = sizeof(events),
+		.kinds = 1U << VMINSPECT_EVENT_SWAP_IN,
+		.record_size = sizeof(struct vminspect_event),
+		.ring_records = 64,
+	};
+
+	return ioctl(device, VMINSPECT_IOC_EVENTS, &events);
 }
 
 /*
@@ -50,8 +69,9 @@ static int call(int device, unsigned int cmd, void *argument)
  */
 FIXTURE(command)
 {
-	int device;
+	int device;	/* or what it made: whatever takes the command */
 	int pagemap;
+	int reader;	/* keeps probes attached, which would take long again and again */
 	char *pages;	/* two of them, and a hole of the same size behind */
 	char *end;
 	union argument argument;
@@ -103,6 +123,18 @@ FIXTURE_VARIANT_ADD(command, swap)
 	.size = sizeof(struct vminspect_swap),
 };
 
+FIXTURE_VARIANT_ADD(command, events)
+{
+	.cmd = VMINSPECT_IOC_EVENTS,
+	.size = sizeof(struct vminspect_events),
+};
+
+FIXTURE_VARIANT_ADD(command, events_state)
+{
+	.cmd = VMINSPECT_IOC_EVENTS_STATE,
+	.size = sizeof(struct vminspect_events_state),
+};
+
 static void command_fill(struct _test_data_command *self, unsigned int cmd)
 {
 	uintptr_t page = (uintptr_t)self->pages;
@@ -134,6 +166,11 @@ static void command_fill(struct _test_data_command *self, unsigned int cmd)
 		argument->swap.path = (uintptr_t)self->path;
 		argument->swap.path_size = sizeof(self->path);
 		break;
+	case VMINSPECT_IOC_EVENTS:
+		argument->events.kinds = 1U << VMINSPECT_EVENT_SWAP_IN;
+		argument->events.record_size = sizeof(struct vminspect_event);
+		argument->events.ring_records = 64;
+		break;
 	}
 }
 
@@ -153,6 +190,14 @@ FIXTURE_SETUP(command)
 	ASSERT_GE(self->device, 0);
 	if (variant->cmd != VMINSPECT_IOC_BIND)
 		ASSERT_EQ(0, device_bind(self->device, self->pagemap));
+	self->reader = -1;
+	if (variant->cmd == VMINSPECT_IOC_EVENTS)
+		self->reader = open_events(self->device);
+	if (variant->cmd == VMINSPECT_IOC_EVENTS_STATE) {
+		self->reader = self->device;
+		self->device = open_events(self->device);
+	}
+	ASSERT_GE(self->device, 0);
 	command_fill(self, variant->cmd);
 	*(uint32_t *)&self->argument = variant->size;
 }
@@ -160,6 +205,7 @@ FIXTURE_SETUP(command)
 FIXTURE_TEARDOWN(command)
 {
 	close(self->device);
+	close(self->reader);
 	close(self->pagemap);
 }
 
@@ -304,6 +350,10 @@ static uint32_t *argument_flags(union argument *argument, unsigned int cmd)
 		return &argument->walk.flags;
 	case VMINSPECT_IOC_SWAP:
 		return &argument->swap.flags;
+	case VMINSPECT_IOC_EVENTS:
+		return &argument->events.flags;
+	case VMINSPECT_IOC_EVENTS_STATE:
+		return &argument->state.flags;
 	default:
 		return NULL;
 	}
@@ -312,7 +362,9 @@ static uint32_t *argument_flags(union argument *argument, unsigned int cmd)
 TEST_F(command, refuses_every_unknown_flag)
 {
 	uint32_t known = variant->cmd == VMINSPECT_IOC_SCAN ? VMINSPECT_SCAN_PAGES :
-			 variant->cmd == VMINSPECT_IOC_SWAP ? VMINSPECT_SWAP_SLOTS : 0;
+			 variant->cmd == VMINSPECT_IOC_SWAP ? VMINSPECT_SWAP_SLOTS :
+			 variant->cmd == VMINSPECT_IOC_EVENTS ? VMINSPECT_EVENTS_NONBLOCK :
+			 variant->cmd == VMINSPECT_IOC_EVENTS_STATE ? VMINSPECT_EVENTS_STOP : 0;
 	union argument argument, before;
 	uint32_t bit, *flags = argument_flags(&argument, variant->cmd);
 
@@ -335,11 +387,17 @@ TEST_F(command, needs_a_bind_unless_it_asks_for_none)
 {
 	bool needless = variant->cmd == VMINSPECT_IOC_INFO ||
 			variant->cmd == VMINSPECT_IOC_BIND ||
-			variant->cmd == VMINSPECT_IOC_SWAP;
+			variant->cmd == VMINSPECT_IOC_SWAP ||
+			variant->cmd == VMINSPECT_IOC_EVENTS;
 	int unbound = device_open();
 	union argument before = self->argument;
 
 	ASSERT_GE(unbound, 0);
+	if (variant->cmd == VMINSPECT_IOC_EVENTS_STATE) {	/* none of the device's */
+		EXPECT_EQ(-ENOTTY, call(unbound, variant->cmd, &self->argument));
+		close(unbound);
+		return;
+	}
 	EXPECT_EQ(needless ? 0 : -ENXIO, call(unbound, variant->cmd, &self->argument));
 	if (!needless)
 		EXPECT_EQ(0, memcmp(&before, &self->argument, sizeof(before)));
@@ -383,6 +441,7 @@ TEST_F(command, is_the_same_for_32_bit_callers)
 {
 	union argument *low = mmap(NULL, SZ_4K, PROT_READ | PROT_WRITE,
 				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	long ret;
 
 	ASSERT_NE(MAP_FAILED, (void *)low);
 	signal(SIGSEGV, gate_closed);
@@ -395,9 +454,13 @@ TEST_F(command, is_the_same_for_32_bit_callers)
 	low->info.size--;
 	EXPECT_EQ(-EINVAL, call_32(NR_IOCTL_32, self->device, variant->cmd, (long)low));
 	low->info.size++;
-	EXPECT_EQ(0, call_32(NR_IOCTL_32, self->device, variant->cmd, (long)low));
+	ret = call_32(NR_IOCTL_32, self->device, variant->cmd, (long)low);
+	if (ret > 0 && variant->cmd == VMINSPECT_IOC_EVENTS)
+		ret = close(ret);
+	EXPECT_EQ(0, ret);
 	EXPECT_NE(0, memcmp(low, &self->argument, sizeof(*low)) ||
-		  variant->cmd == VMINSPECT_IOC_BIND);
+		  variant->cmd == VMINSPECT_IOC_BIND ||
+		  variant->cmd == VMINSPECT_IOC_EVENTS_STATE);
 }
 
 /*
@@ -1287,12 +1350,14 @@ TEST_F_TIMEOUT(bind, keeps_nothing_of_many_who_are_gone, 120)
 TEST_F_TIMEOUT(command, leaves_nothing_behind, 120)
 {
 	bool binds = variant->cmd == VMINSPECT_IOC_BIND;
+	/* A reader is some KiB, and waits for all processors when it goes. */
+	int calls = binds ? 100000 : variant->cmd == VMINSPECT_IOC_EVENTS ? 400 : 10000;
 	long before = unreclaimable_slab_kb();
 	union argument argument;
 	int i, device;
 
 	ASSERT_GT(before, 0);
-	for (i = 0; i < (binds ? 100000 : 10000); i++) {
+	for (i = 0; i < calls; i++) {
 		argument = self->argument;
 		device = binds ? device_open() : self->device;
 		ASSERT_EQ(0, call(device, variant->cmd, &argument));
@@ -1303,6 +1368,10 @@ TEST_F_TIMEOUT(command, leaves_nothing_behind, 120)
 			argument.translate.entries = 0;
 		if (variant->cmd == VMINSPECT_IOC_SWAP)
 			argument.swap.path_size = 1;
+		if (variant->cmd == VMINSPECT_IOC_EVENTS)
+			argument.events.kinds = 0;
+		if (variant->cmd == VMINSPECT_IOC_EVENTS_STATE)
+			argument.state.flags = ~0U;
 		if (variant->cmd != VMINSPECT_IOC_INFO && variant->cmd != VMINSPECT_IOC_WALK)
 			ASSERT_GT(0, call(device, variant->cmd, &argument));
 		if (binds)

@@ -805,6 +805,58 @@ TEST_F_TIMEOUT(events, text_has_a_line_for_each_record, TIMEOUT)
 	free(text);
 }
 
+/* Little by little, so that there is always some text left when the other one comes. */
+static void *read_bits(void *arg)
+{
+	const int *fd = arg;
+	size_t sum = 0;
+	char text[16];
+	ssize_t got;
+
+	while ((got = read(*fd, text, sizeof(text))) > 0)
+		sum += got;
+	return (void *)sum;
+}
+
+TEST_F_TIMEOUT(events, text_is_complete_for_two_who_share_a_descriptor, TIMEOUT)
+{
+	struct vminspect_events request = request_all(ALL_KINDS);
+	const struct sigaction action = { .sa_handler = nothing };
+	const struct vminspect_event *event;
+	struct swapper swapper;
+	struct recorder recorder;
+	size_t wanted = 0, length = 0;
+	pthread_t threads[2];
+	char line[512];
+	void *sum;
+	int fd, i;
+
+	ASSERT_EQ(0, swapper_start(&swapper, &small_storm));
+	ASSERT_EQ(0, recorder_start(&recorder, self->device, &request));
+	fd = open(TEXT_EVENTS, O_RDONLY);
+	ASSERT_LE(0, fd);
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, read_bits, &fd));
+	EXPECT_EQ(0, swappers_storm(&swapper, 1));
+	usleep(200000);		/* what is being written, and read */
+	ASSERT_EQ(0, recorder_end(&recorder));
+	for (event = recorder.events; event < events_end(&recorder); event++) {
+		event_line(event, line, sizeof(line));
+		wanted += strlen(line);
+	}
+	/* They wait for more by now: a signal ends that. */
+	sigaction(SIGUSR1, &action, NULL);
+	for (i = 0; i < 2; i++) {
+		pthread_kill(threads[i], SIGUSR1);
+		pthread_join(threads[i], &sum);
+		length += (size_t)sum;
+	}
+	EXPECT_EQ(wanted, length);
+	close(fd);
+	EXPECT_EQ(0, swapper_end(&swapper));
+	recorder_free(&recorder);
+}
+
 /* ---- Requests ---- */
 
 static int refused(int device, const struct vminspect_events *request)
@@ -979,60 +1031,28 @@ TEST_F_TIMEOUT(events, swapoff_is_told_as_what_brought_pages_back, TIMEOUT)
 #define NARROW		CGROUP "/narrow"
 #define NARROW_PAGES	6000UL
 
-struct narrow {
-	struct doing *doing;
-	int go, done;
-};
-
 /* In a cgroup that has room for a part of its pages: the others are out at any time. */
-static int narrow_run(struct narrow *narrow)
+static int narrow_run(const struct storm *storm, struct doing *doing, int go, int done)
 {
-	static const struct storm storm = { .nr = NARROW_PAGES };
 	struct rusage before, after;
 	int round;
-	char pid[16];
 	size_t i;
 
-	narrow->doing->pid = getpid();
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	if (mlockall(MCL_CURRENT) || write_file(NARROW "/cgroup.procs", pid))
+	if (mlockall(MCL_CURRENT) || write_file(NARROW "/cgroup.procs", "0"))
 		return 3;
-	narrow->doing->map = storm_map(&storm, narrow->doing);
-	step(narrow->go, narrow->done);
+	doing->map = storm_map(storm, doing);
+	step(go, done);
 	getrusage(RUSAGE_SELF, &before);
 	for (round = 0; round < 3; round++)
-		for (i = 0; i < NARROW_PAGES; i++)
-			narrow->doing->map[i * SZ_4K] += 1 + round + i;
+		for (i = 0; i < storm->nr; i++)
+			doing->map[i * SZ_4K] += 1 + round + i;
 	getrusage(RUSAGE_SELF, &after);
-	narrow->doing->major = after.ru_majflt - before.ru_majflt;
-	step(narrow->go, narrow->done);
+	doing->major = after.ru_majflt - before.ru_majflt;
+	step(go, done);
 	return 0;
 }
 
-static int narrow_start(struct swapper *swapper)
-{
-	int go[2], done[2];
-	char byte;
-
-	swapper->doing = mmap(NULL, SZ_4K, PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (swapper->doing == MAP_FAILED || pipe(go) || pipe(done))
-		return -errno;
-	swapper->pid = fork();
-	if (!swapper->pid) {
-		struct narrow narrow = { swapper->doing, go[0], done[1] };
-
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(go[1]);
-		close(done[0]);
-		_exit(narrow_run(&narrow));
-	}
-	close(go[0]);
-	close(done[1]);
-	swapper->go = go[1];
-	swapper->done = done[0];
-	return read(swapper->done, &byte, 1) == 1 ? 0 : -ECHILD;
-}
+static const struct storm narrow = { .nr = NARROW_PAGES, .run = narrow_run };
 
 /*
  * A page goes out and comes back in turns; after the last event it is where pagemap has it.
@@ -1040,7 +1060,6 @@ static int narrow_start(struct swapper *swapper)
 static void expect_turns(struct __test_metadata *_metadata, const struct recorder *recorder,
 			 const struct doing *doing)
 {
-	static const struct storm storm = { .nr = NARROW_PAGES };
 	bool *out = calloc(NARROW_PAGES, sizeof(*out));
 	int pagemap = pagemap_open(doing->pid);
 	const struct vminspect_event *event;
@@ -1052,7 +1071,7 @@ static void expect_turns(struct __test_metadata *_metadata, const struct recorde
 		if (!is_of(event, doing) || (event->kind != VMINSPECT_EVENT_SWAP_OUT &&
 					     event->kind != VMINSPECT_EVENT_SWAP_IN))
 			continue;
-		page = page_of(doing, &storm, event->va);
+		page = page_of(doing, &narrow, event->va);
 		ASSERT_LE(0, page);
 		ASSERT_GE(NARROW_PAGES, page + event->pages);
 		for (i = page; i < (size_t)page + event->pages; i++) {
@@ -1087,7 +1106,7 @@ TEST_F_TIMEOUT(events, pages_that_take_turns_are_told_turn_by_turn, TIMEOUT)
 	ASSERT_EQ(0, mkdir(NARROW, 0755));
 	ASSERT_EQ(0, write_file(NARROW "/memory.max", "24M"));
 	for (i = 0; i < 2; i++)
-		ASSERT_EQ(0, narrow_start(&swappers[i]));
+		ASSERT_EQ(0, swapper_start(&swappers[i], &narrow));
 	request.ring_records = 65536;	/* all processors are busy */
 	ASSERT_EQ(0, recorder_start(&recorder, self->device, &request));
 	before = counters_read();

@@ -181,23 +181,22 @@ char *storm_map(const struct storm *storm, struct doing *doing)
 	return map_fd(fd, storm->nr * SZ_4K, MAP_SHARED);
 }
 
-static void swapper_run(const struct storm *storm, struct doing *doing, int go, int done)
+static int swapper_run(const struct storm *storm, struct doing *doing, int go, int done)
 {
 	struct rusage before, after;
 	size_t i;
 
-	doing->pid = getpid();
 	/* What is mapped by now stays in, so that all faults are on the pages of the storm. */
 	if (mlockall(MCL_CURRENT))
-		_exit(3);
+		return 3;
 	doing->map = storm_map(storm, doing);
 	if (!doing->map)
-		_exit(4);
+		return 4;
 	fill(doing->map, storm->nr * SZ_4K);
 	step(go, done);
 	if (storm->shared ? page_out_shared(doing->map, storm->nr * SZ_4K) :
 			    page_out(doing->map, storm->nr * SZ_4K))
-		_exit(5);
+		return 5;
 	step(go, done);
 	getrusage(RUSAGE_SELF, &before);
 	for (i = 0; i < storm->nr; i++)
@@ -205,7 +204,7 @@ static void swapper_run(const struct storm *storm, struct doing *doing, int go, 
 	getrusage(RUSAGE_SELF, &after);
 	doing->major = after.ru_majflt - before.ru_majflt;
 	step(go, done);
-	_exit(0);
+	return 0;
 }
 
 int swapper_start(struct swapper *swapper, const struct storm *storm)
@@ -222,7 +221,8 @@ int swapper_start(struct swapper *swapper, const struct storm *storm)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(go[1]);
 		close(done[0]);
-		swapper_run(storm, swapper->doing, go[0], done[1]);
+		swapper->doing->pid = getpid();
+		_exit((storm->run ?: swapper_run)(storm, swapper->doing, go[0], done[1]));
 	}
 	close(go[0]);
 	close(done[1]);

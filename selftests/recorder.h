@@ -39,10 +39,14 @@ struct counters {
 	long in, out, zswap_in, zswap_out;
 };
 
+struct doing;
+
 struct storm {
 	size_t nr;		/* pages of each process */
 	bool shared;		/* a memfd instead of anonymous memory */
 	size_t page;		/* SZ_2M: huge pages */
+	/* What a process does and exits with, instead of filling, pushing out, touching. */
+	int (*run)(const struct storm *storm, struct doing *doing, int go, int done);
 };
 
 /* What a process of a storm did. In memory that it shares with the test. */
@@ -51,7 +55,6 @@ struct doing {
 	char *map;
 	long major;		/* faults while it touched its pages */
 	ino_t inode;
-	int ready;
 };
 
 struct swapper {

@@ -725,8 +725,9 @@ struct vminspect_event {
  *
  * A read or write belongs to the readers there were when it was submitted. Its owner is
  * known if a fault in progress asked for the page, or if its slot was seen being given to
- * one address space since somebody reads events. TARGET, TASKS and CGROUP leave out
- * what is nobody's; for CGROUP the page's charge counts where the owner is not known.
+ * one address space since somebody reads events, and that process is still in it. TARGET,
+ * TASKS and CGROUP leave out what is nobody's; for CGROUP the page's charge counts where
+ * the owner is not known.
  *
  * Return: a descriptor, or besides the common errors
  *
