@@ -161,9 +161,9 @@ selftests: $(TEST_PROGRAMS) helpers
 TEST_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -isystem \
 	$(O)/linux/tools/testing/selftests
 
-$(HELPERS): $(O)/selftests/%: selftests/vm/%.c
+$(HELPERS): $(O)/selftests/%: selftests/vm/%.c selftests/common.c selftests/common.h
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -o $@ $<
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -o $@ $< selftests/common.c -lpthread
 
 TEST_COMMON := selftests/common.c selftests/recorder.c
 

@@ -20,6 +20,7 @@
  * faults while the child read all of its memory.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -34,14 +35,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAGE		4096UL
+#include "../common.h"
+
+#define PAGE		SZ_4K
 #define MAX_AREAS	4
 #define MAX_CHILDREN	64
 #define TRIES		500
-
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT	21
-#endif
 
 static struct {
 	const char *memory[MAX_AREAS];
@@ -67,10 +66,14 @@ static struct shared {
 	} children[MAX_CHILDREN];
 } *shared;
 
+/* All of us, and nobody else: children end with their parent. */
+static pid_t first;
+
 static void die(const char *what)
 {
 	perror(what);
-	kill(0, SIGTERM);
+	if (getpid() != first)
+		kill(first, SIGTERM);
 	exit(1);
 }
 
@@ -110,40 +113,17 @@ static void fill(char *area)
 		*(uint64_t *)(area + at) = (at + getpid()) * 0x9e3779b97f4a7c15;
 }
 
-/* Bit 62 of pagemap. */
-static bool is_out(int pagemap, const char *area)
-{
-	uint64_t entry;
-
-	for (size_t i = 0; i < chosen.pages; i++) {
-		off_t at = ((uintptr_t)area / PAGE + i) * sizeof(entry);
-
-		if (pread(pagemap, &entry, sizeof(entry), at) != sizeof(entry) ||
-		    !(entry >> 62 & 1))
-			return false;
-	}
-	return true;
-}
-
-/* Pages that are on a list of a processor's are passed over: so again. */
 static void push_out(char *area)
 {
-	int pagemap = open("/proc/self/pagemap", O_RDONLY);
-
-	for (int tries = 0; !is_out(pagemap, area); tries++) {
-		if (tries == TRIES)
-			die("pages do not go out");
-		if (tries)
-			usleep(2000);
-		madvise(area, chosen.pages * PAGE, MADV_PAGEOUT);
-	}
-	close(pagemap);
+	errno = -page_out(area, chosen.pages * PAGE);
+	if (errno)
+		die("the pages do not go out");
 }
 
 static void read_back(const char *area)
 {
 	for (size_t i = 0; i < chosen.pages; i++)
-		*(volatile const char *)(area + i * chosen.stride % chosen.pages * PAGE);
+		READ_ONCE(area[i * chosen.stride % chosen.pages * PAGE]);
 }
 
 static long major_faults(void)
@@ -154,27 +134,18 @@ static long major_faults(void)
 	return usage.ru_majflt;
 }
 
-static void write_line(const char *name, const char *text)
+static void write_cgroup(const char *name, const char *text)
 {
 	char path[4096];
-	int fd;
+	int ret;
 
 	snprintf(path, sizeof(path), "%s/%s", chosen.cgroup, name);
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		die(path);
+	ret = write_file(path, text);
 	/* less may have been reclaimed than was asked for */
-	if (write(fd, text, strlen(text)) < 0 && strcmp(name, "memory.reclaim"))
+	if (ret && strcmp(name, "memory.reclaim")) {
+		errno = -ret;
 		die(path);
-	close(fd);
-}
-
-static void enter_cgroup(void)
-{
-	char pid[16];
-
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	write_line("cgroup.procs", pid);
+	}
 }
 
 static void run_child(int nr)
@@ -184,7 +155,7 @@ static void run_child(int nr)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (chosen.cgroup)
-		enter_cgroup();
+		write_cgroup("cgroup.procs", "0");
 	if (chosen.name)
 		prctl(PR_SET_NAME, chosen.name);
 	shared->children[nr].pid = getpid();
@@ -230,7 +201,7 @@ static bool has_swap_cache(void)
 static void drop_swap_cache(void)
 {
 	for (int tries = 0; tries < TRIES && has_swap_cache(); tries++) {
-		write_line("memory.reclaim", "64M");
+		write_cgroup("memory.reclaim", "64M");
 		usleep(2000);
 	}
 }
@@ -287,6 +258,7 @@ static void start_children(void)
 
 static int run(void)
 {
+	first = getpid();
 	start_children();
 	meet();
 	report();

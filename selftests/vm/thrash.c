@@ -15,7 +15,7 @@
  * It says nothing: what is written to a file in tmpfs would be memory of the cgroup, too.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,16 +23,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT	21
-#endif
-
-#define PAGE		4096UL
-#define HUGE		(2048UL * 1024)
-#define PM_SWAP		(1ULL << 62)
+#include "../common.h"
 
 static struct {
 	const char *cgroup;
@@ -52,27 +45,24 @@ static void die(const char *what)
 static void write_cgroup(const char *name, const char *text)
 {
 	char path[256];
-	int fd;
+	int ret;
 
 	snprintf(path, sizeof(path), "%s/%s", chosen.cgroup, name);
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		die(path);
+	ret = write_file(path, text);
 	/* memory.reclaim says EAGAIN where there was less than that */
-	if (write(fd, text, strlen(text)) < 0 && strcmp(name, "memory.reclaim"))
+	if (ret && strcmp(name, "memory.reclaim")) {
+		errno = -ret;
 		die(path);
-	close(fd);
+	}
 }
 
 /* Small pages, from a boundary of 2 MiB on. */
 static char *map_pages(size_t size)
 {
-	char *va = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *va = map_aligned(size, SZ_2M);
 
-	if (va == MAP_FAILED)
+	if (!va)
 		die("mmap");
-	va += -(uintptr_t)va % HUGE;
 	madvise(va, size, MADV_NOHUGEPAGE);
 	return va;
 }
@@ -84,42 +74,11 @@ static void fill(char *va, size_t size, size_t round)
 		*(uint64_t *)(va + at) = (at + round + 1) * 0x9e3779b97f4a7c15;
 }
 
-/* New pages wait on each processor to be put on lists; this makes all of them do that. */
-static void drain_new_pages(void)
+static void push_out(char *va, size_t size)
 {
-	unsigned long nodes = 1;
-
-	syscall(SYS_migrate_pages, 0, 8 * sizeof(nodes), &nodes, &nodes);
-}
-
-static int all_out(int pagemap, const char *va)
-{
-	uint64_t entry;
-
-	for (size_t i = 0; i < chosen.nr_pages; i++) {
-		off_t at = ((uintptr_t)va / PAGE + i) * sizeof(entry);
-
-		if (pread(pagemap, &entry, sizeof(entry), at) != sizeof(entry))
-			die("pagemap");
-		if (!(entry & PM_SWAP))
-			return 0;
-	}
-	return 1;
-}
-
-static void push_out(int pagemap, char *va)
-{
-	int tries;
-
-	for (tries = 0; tries < 50 && !all_out(pagemap, va); tries++) {
-		drain_new_pages();
-		madvise(va, chosen.nr_pages * PAGE, MADV_PAGEOUT);
-		usleep(20000);
-	}
-	if (tries == 50) {
-		fprintf(stderr, "thrash: the pages do not go out\n");
-		exit(1);
-	}
+	errno = -page_out(va, size);
+	if (errno)
+		die("the pages do not go out");
 }
 
 static void drop_swap_cache(void)
@@ -133,7 +92,7 @@ static void drop_swap_cache(void)
 static void read_back(const char *va, size_t stride)
 {
 	for (size_t i = 0; i < chosen.nr_pages; i += stride)
-		*(const volatile char *)(va + i * PAGE);
+		READ_ONCE(va[i * SZ_4K]);
 }
 
 static void parse(int argc, char **argv)
@@ -173,24 +132,21 @@ static void parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	int pagemap = open("/proc/self/pagemap", O_RDONLY);
 	size_t size;
 	char *va;
 
 	parse(argc, argv);
-	if (pagemap < 0)
-		die("/proc/self/pagemap");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* What is mapped by now stays in. */
 	if (mlockall(MCL_CURRENT))
 		die("mlockall");
 	if (chosen.cgroup)
 		write_cgroup("cgroup.procs", "0");
-	size = chosen.nr_pages * PAGE;
+	size = chosen.nr_pages * SZ_4K;
 	va = map_pages(size);
 	for (size_t round = 0; round < chosen.rounds; round++) {
 		fill(va, size, round);
-		push_out(pagemap, va);
+		push_out(va, size);
 		drop_swap_cache();
 		usleep(chosen.wait_ms * 1000);
 		read_back(va, chosen.stride);

@@ -30,7 +30,7 @@ static const struct column columns[] = {
 	[COL_SWAP] = { "SWAP", 10, COLUMN_SWAP, IN_TABLE, "area:slot" },
 	[COL_SOURCE] = { "SOURCE", 6, COLUMN_STRING, IN_TABLE,
 		"where from or to: device, zram, zswap, zero, cache" },
-	[COL_FLAGS] = { "FLAGS", 9, COLUMN_STRING, IN_TABLE,
+	[COL_FLAGS] = { "FLAGS", 16, COLUMN_STRING, IN_TABLE,
 		"major, retried, readahead, shmem, failed" },
 	[COL_LATENCY] = { "LATENCY", 7, COLUMN_TIME, IN_TABLE, "how long it took" },
 	[COL_AS] = { "AS", 10, COLUMN_STRING, IN_TABLE, "as what the actor did it" },
@@ -151,7 +151,7 @@ static void act_value(struct value *value, int column, const struct vminspect_ev
 		break;
 	case COL_LATENCY:
 		number_value(value, event->latency_ns,
-			     has_latency(event) && event->latency_ns != VMINSPECT_UNKNOWN);
+			     event->latency_ns != VMINSPECT_UNKNOWN);
 		break;
 	case COL_AS:
 		string_value(value, is_lost(event) ? NULL : vminspect_as_name(event->as));

@@ -26,17 +26,12 @@ void summary_free(struct summary *summary)
 	recent_free(summary->recent);
 }
 
-static bool has_latency(const struct vminspect_event *event)
-{
-	return event->kind != VMINSPECT_EVENT_SWAP_OUT && event->latency_ns != VMINSPECT_UNKNOWN;
-}
-
 static void add_to_kind(struct kind_sum *sum, const struct vminspect_event *event)
 {
 	sum->events++;
 	sum->pages += event->pages;
 	sum->failed += !!(event->flags & VMINSPECT_EVENT_FAILED);
-	if (has_latency(event))
+	if (event->latency_ns != VMINSPECT_UNKNOWN)
 		histogram_add(&sum->latency, event->latency_ns);
 }
 
