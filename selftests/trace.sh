@@ -586,6 +586,25 @@ selects_kinds()
 }
 promise '--only: these kinds, and null for the others in the summary' selects_kinds
 
+# A direction is counted by the kind that is a process's own where that is recorded, else by the other.
+counts_by_direction()
+{
+	local kinds
+
+	for kinds in swap_in,write swap_out,read write,read swap_in,read swap_out,write; do
+		works vminspect trace -J --only $kinds --to "$events" -- \
+			storm -g "$cgroup" -l "$report" 1 100
+		judge "figures of --only $kinds" "$events" "select(.summary) |
+			(\"$kinds\" | split(\",\") | map({swap_in: \"in\", read: \"in\",
+				swap_out: \"out\", write: \"out\"}[.])) as \$seen |
+			([\"in\", \"out\"] | map(if [.] | inside(\$seen) then 100 else 0 end)) as \$wanted |
+			.summary.processes[0] | select([.in, .out] != \$wanted) |
+			\"in \(.in), out \(.out), not \(\$wanted)\""
+	done
+}
+promise '--only: what went in and out of a process is told by each kind that shows it, once' \
+	counts_by_direction
+
 # pages_of NAME NR: of three hundred
 pages_of()
 {
@@ -1112,6 +1131,37 @@ is_there_at_swapoff()
 }
 promise 'swapoff brings pages in; without any swap area it says so, goes on, and ends with 0' \
 	is_there_at_swapoff
+
+names_areas_by_their_time()
+{
+	local areas disk zram=/dev/zram0
+
+	mapfile -t areas < <(sed 1d /proc/swaps | cut -d' ' -f1)
+	disk=${areas[0]}
+	modprobe zram num_devices=1
+	echo 64M >/sys/block/zram0/disksize
+	mkswap $zram >"$scratch/mkswap" 2>&1
+	swapoff -a
+	swapon "$disk"
+	follow "$events" -a
+	storm -l "$report.disk" 1 100 || broken 'the first storm fails'
+	swapoff "$disk"
+	swapon $zram
+	storm -l "$report.zram" 1 100 || broken 'the second storm fails'
+	swapoff $zram
+	swapon "$disk"
+	storm -l "$report.again" 1 100 || broken 'the third storm fails'
+	finish
+	judge 'devices' "$events" "
+		[.[] | select(.event == \"swap_out\") | [.swap.type, .swap.device]] |
+		[.[0:100], .[100:200], .[200:300], .[300:]] | map(unique) |
+		select(. != [[[0, \"$disk\"]], [[0, \"$zram\"]], [[0, \"$disk\"]], []]) | tojson" -s
+	for disk in "${areas[@]:1}"; do
+		swapon "$disk"
+	done
+	rmmod zram
+}
+promise 'an area has the name of the device that had its number then' names_areas_by_their_time
 
 copy_programs
 make_cgroup

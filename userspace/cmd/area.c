@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "area.h"
+#include "clock.h"
 #include "command.h"
 #include "error.h"
 
@@ -21,7 +22,19 @@
 
 static struct vminspect *device;
 static __u64 features;
-static char *paths[MAX_AREAS];
+
+/* What an area is or was called, and when: by the clock of events. */
+struct name {
+	struct name *older;
+	char *path;
+	__u64 from_ns;
+	__u64 to_ns;
+};
+
+static struct name *names[MAX_AREAS];
+
+/* When they were last seen to be right. */
+static __u64 looked_ns;
 
 void areas_use(struct vminspect *from, const struct vminspect_info *info)
 {
@@ -29,26 +42,54 @@ void areas_use(struct vminspect *from, const struct vminspect_info *info)
 	features = info->features;
 }
 
+static bool is_in_use(const struct name *name)
+{
+	return name && name->to_ns == VMINSPECT_UNKNOWN;
+}
+
+/*
+ * @path: NULL if there is no such area. What was in use between two looks is known if only one
+ * of them found an area; if each found another one it may have been either.
+ */
 static void set_path(unsigned int type, const char *path)
 {
-	if (paths[type] && !strcmp(paths[type], path))
+	struct name *last = names[type];
+	bool replaced = is_in_use(last);
+	struct name *name;
+
+	if (replaced && path && !strcmp(last->path, path))
 		return;
-	free(paths[type]);
-	paths[type] = strdup(path);
-	if (!paths[type])
+	if (replaced)
+		last->to_ns = path ? looked_ns : clock_now_ns();
+	if (!path)
+		return;
+	name = malloc(sizeof(*name));
+	if (!name)
 		die_of_memory();
+	name->older = last;
+	name->path = strdup(path);
+	if (!name->path)
+		die_of_memory();
+	name->from_ns = replaced ? clock_now_ns() : looked_ns;
+	name->to_ns = VMINSPECT_UNKNOWN;
+	names[type] = name;
 }
 
 static void read_paths(void)
 {
+	unsigned int type = 0;
 	struct vminspect_swap area;
 	char path[PATH_MAX];
 
-	for (unsigned int type = 0; type < MAX_AREAS; type = area.type + 1) {
-		if (vminspect_swap(device, type, 0, path, sizeof(path), &area) ||
-		    area.type >= MAX_AREAS)
-			break;
-		set_path(area.type, path);
+	while (type < MAX_AREAS) {
+		bool found = !vminspect_swap(device, type, 0, path, sizeof(path), &area) &&
+			     area.type < MAX_AREAS;
+		unsigned int end = found ? area.type : MAX_AREAS;
+
+		for (; type < end; type++)
+			set_path(type, NULL);
+		if (found)
+			set_path(type++, path);
 	}
 }
 
@@ -57,21 +98,62 @@ const char *area_path(unsigned int type)
 	if (type >= MAX_AREAS || !device)
 		return NULL;
 	/* it may have been added since they were read */
-	if (!paths[type])
+	if (!is_in_use(names[type]))
 		read_paths();
-	return paths[type];
+	return is_in_use(names[type]) ? names[type]->path : NULL;
+}
+
+static const struct name *name_at(unsigned int type, __u64 time_ns)
+{
+	const struct name *name = names[type];
+
+	while (name && (time_ns < name->from_ns || time_ns > name->to_ns))
+		name = name->older;
+	return name;
+}
+
+const char *area_path_at(unsigned int type, __u64 time_ns)
+{
+	const struct name *name;
+
+	if (type >= MAX_AREAS || !device)
+		return NULL;
+	name = name_at(type, time_ns);
+	if (!name) {
+		read_paths();
+		name = name_at(type, time_ns);
+	}
+	return name ? name->path : NULL;
+}
+
+static int watch_areas(int *fd)
+{
+	if (!*fd)
+		*fd = open("/proc/swaps", O_RDONLY | O_CLOEXEC);
+	return *fd;
+}
+
+int areas_watch(void)
+{
+	static int fd;
+
+	return watch_areas(&fd);
 }
 
 void areas_refresh(void)
 {
-	static int swaps = -2;
-	struct pollfd change = { .events = POLLPRI };
+	/* one of its own: a descriptor tells of a change once, and areas_watch()'s has told */
+	static int fd;
+	struct pollfd change = { .fd = watch_areas(&fd), .events = POLLPRI };
+	__u64 now_ns;
 
-	if (swaps == -2)
-		swaps = open("/proc/swaps", O_RDONLY | O_CLOEXEC);
-	change.fd = swaps;
-	if (device && poll(&change, 1, 0) > 0)
+	if (!device)
+		return;
+	/* the time before: what comes while they are read may not be among them */
+	now_ns = clock_now_ns();
+	if (!looked_ns || poll(&change, 1, 0) > 0)
 		read_paths();
+	looked_ns = now_ns;
 }
 
 const char *area_kind_name(const struct vminspect_swap *area)

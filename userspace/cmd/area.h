@@ -15,17 +15,20 @@
 /* Where to ask. @device must stay open as long as anything here is called. */
 void areas_use(struct vminspect *device, const struct vminspect_info *info);
 
-/*
- * Return: the path of an area, valid until areas_refresh() or the end of the program; NULL if
- * there is none.
- */
+/* Return: the path of an area, valid until areas_refresh(); NULL if there is none. */
 const char *area_path(unsigned int type);
 
 /*
- * For those who run for long: another area may have taken the place of one. Cheap if not. One
- * that is gone keeps its path.
+ * For those who run for long: another area may take the place of one. Return: the path of the one
+ * that had this number at a time on the clock of events; NULL if it is not known which.
  */
+const char *area_path_at(unsigned int type, __u64 time_ns);
+
+/* Looks for areas that came or went since it was last called. Cheap if there are none. */
 void areas_refresh(void);
+
+/* Return: a descriptor that is ready (POLLPRI) once after areas came or went, or -1. */
+int areas_watch(void);
 
 /* Return: "partition", "file" or "zram". */
 const char *area_kind_name(const struct vminspect_swap *area);

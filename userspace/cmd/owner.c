@@ -6,11 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "clock.h"
 #include "error.h"
 #include "owner.h"
-#include "stream.h"
 
 /* In sets, by pid: of a full one the set's member that was asked for least lately goes. */
 #define NR_SETS		256
@@ -122,15 +121,6 @@ static void read_spans(struct owner *owner)
 	process_close(&process);
 }
 
-/* Exact enough, and taken twice for each event. */
-static __u64 coarse_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
 static bool within_budget(__u64 now_ns)
 {
 	static __u64 start_ns;
@@ -147,7 +137,7 @@ static bool within_budget(__u64 now_ns)
 static void refresh(struct owner *owner, __u32 pid, const char *comm, __u64 now_ns)
 {
 	struct owner fresh = { .pid = pid, .read_ns = now_ns, .asked_ns = now_ns };
-	__u64 start_ns = stream_now_ns();
+	__u64 start_ns = clock_now_ns();
 
 	if (!within_budget(now_ns))
 		return;
@@ -155,7 +145,7 @@ static void refresh(struct owner *owner, __u32 pid, const char *comm, __u64 now_
 		forget_all();
 	snprintf(fresh.comm, sizeof(fresh.comm), "%s", comm);
 	read_spans(&fresh);
-	fresh.took_ns = stream_now_ns() - start_ns;
+	fresh.took_ns = clock_now_ns() - start_ns;
 	if (!fresh.nr && owner->pid == pid) {
 		owner->read_ns = now_ns;
 		return;
@@ -215,7 +205,7 @@ static bool is_stale(const struct owner *owner, const char *comm, bool missed, _
 
 bool owner_mapping(__u32 pid, const char *comm, __u64 va, struct mapping *mapping)
 {
-	__u64 now_ns = coarse_now_ns();
+	__u64 now_ns = clock_coarse_ns();
 	const struct span *span;
 	struct owner *owner;
 

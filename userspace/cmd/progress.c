@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "progress.h"
 
 #define FIRST_NS	1000000000ULL
@@ -27,18 +27,10 @@ static bool terminal(void)
 	return isatty(STDERR_FILENO) && term && strcmp(term, "dumb");
 }
 
-static __u64 now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
 void progress(const char *format, ...)
 {
 	static __u64 due_ns;
-	__u64 time_ns = now_ns();
+	__u64 time_ns = clock_coarse_ns();
 	va_list args;
 
 	if (!due_ns)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,47 +24,19 @@ static const char *name = "standard output";
 
 static const struct stdout_care *care;
 
+/* What the first write that failed said: stdio keeps only that one did. */
+static int write_error;
+
 void stdout_flush(void)
 {
-	int failed, status;
+	int status;
 
-	errno = 0;
-	failed = fflush(stdout);
-	if (!failed && !ferror(stdout))
+	if (!fflush(stdout) && !ferror(stdout))
 		return;
-	/* an earlier error has left no errno behind */
-	status = fail("can't write to %s%s%s", name, failed ? ": " : "",
-		      failed ? strerror(errno) : "");
+	status = fail("can't write to %s: %s", name, strerror(write_error));
 	if (care)
 		care->fail(care->arg);
 	_exit(status);
-}
-
-/* In pieces for which a pipe that has room has room enough. */
-static ssize_t write_with_care(void *cookie, const char *text, size_t size)
-{
-	size_t done = 0;
-
-	(void)cookie;
-	while (done < size) {
-		size_t piece = size - done < PIPE_BUF ? size - done : PIPE_BUF;
-		ssize_t length;
-
-		while (care && !care->wait(care->arg))
-			;
-		length = write(STDOUT_FILENO, text + done, piece);
-		if (length > 0)
-			done += length;
-		else if (errno != EAGAIN && errno != EINTR)
-			break;
-	}
-	return done;
-}
-
-static int close_descriptor(void *cookie)
-{
-	(void)cookie;
-	return close(STDOUT_FILENO);
 }
 
 /* Of a file nobody waits for a reader. */
@@ -74,21 +47,54 @@ static bool may_wait(void)
 	return !fstat(STDOUT_FILENO, &status) && !S_ISREG(status.st_mode);
 }
 
+/* After a write that failed. Whoever shares the pipe may have made it one that does not block. */
+static bool may_go_on(bool careful)
+{
+	struct pollfd room = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+	if (errno == EAGAIN)
+		return careful || poll(&room, 1, -1) >= 0 || errno == EINTR;
+	return errno == EINTR;
+}
+
+/* With care in pieces for which a pipe that has room has room enough. */
+static ssize_t write_stdout(void *cookie, const char *text, size_t size)
+{
+	bool careful = care && may_wait();
+	size_t done = 0;
+
+	(void)cookie;
+	while (done < size) {
+		size_t piece = size - done;
+		ssize_t length;
+
+		if (careful) {
+			if (piece > PIPE_BUF)
+				piece = PIPE_BUF;
+			while (!care->wait(care->arg))
+				;
+		}
+		length = write(STDOUT_FILENO, text + done, piece);
+		if (length > 0) {
+			done += length;
+		} else if (!may_go_on(careful)) {
+			if (!write_error)
+				write_error = errno;
+			break;
+		}
+	}
+	return done;
+}
+
+static int close_descriptor(void *cookie)
+{
+	(void)cookie;
+	return close(STDOUT_FILENO);
+}
+
 void stdout_take_care(const struct stdout_care *from_now)
 {
-	static const cookie_io_functions_t functions = {
-		.write = write_with_care, .close = close_descriptor,
-	};
-	static bool replaced;
-
 	care = from_now;
-	if (!care || replaced || !may_wait())
-		return;
-	fflush(stdout);
-	stdout = fopencookie(NULL, "w", functions);
-	if (!stdout || setvbuf(stdout, NULL, _IOFBF, BUFFER))
-		die_of_memory();
-	replaced = true;
 }
 
 int stdout_divert(const char *file, int *before)
@@ -120,6 +126,10 @@ static bool is_open(int fd)
 
 void stdout_check(void)
 {
+	static const cookie_io_functions_t functions = {
+		.write = write_stdout, .close = close_descriptor,
+	};
+
 	if (!is_open(STDOUT_FILENO))
 		exit(fail("standard output is closed"));
 
@@ -132,6 +142,7 @@ void stdout_check(void)
 	if (!is_open(STDERR_FILENO) && open("/dev/null", O_RDONLY) < 0)
 		exit(EXIT_FAILED);
 
-	if (setvbuf(stdout, NULL, _IOFBF, BUFFER) || atexit(close_stdout))
+	stdout = fopencookie(NULL, "w", functions);
+	if (!stdout || setvbuf(stdout, NULL, _IOFBF, BUFFER) || atexit(close_stdout))
 		die_of_memory();
 }

@@ -20,7 +20,7 @@ struct stdout_care {
 void stdout_check(void);
 /* Ends the program if something could not be written. */
 void stdout_flush(void);
-/* From now on; NULL: no more. What was written before may wait with no care taken. */
+/* From now on; NULL: no more. */
 void stdout_take_care(const struct stdout_care *care);
 /*
  * From now on it goes into a file. @before: a descriptor of where it went. Return: 0 or an exit

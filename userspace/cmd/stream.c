@@ -7,9 +7,10 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "area.h"
+#include "clock.h"
 #include "command.h"
 #include "stream.h"
 
@@ -42,14 +43,6 @@ struct queue {
 
 /* One processor makes fewer of them in a millisecond. */
 #define RECORDS_MS	1000
-
-__u64 stream_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
 
 int stream_timer(double seconds)
 {
@@ -128,6 +121,8 @@ static int read_all(const struct stream *stream, struct queue *queue)
 	struct chunk *chunk;
 	int nr, sum = 0;
 
+	/* for the sake of what is read: at the time of it these were the areas */
+	areas_refresh();
 	while ((chunk = chunk_with_room(queue))) {
 		nr = read_some(stream, chunk);
 		if (nr <= 0)
@@ -176,9 +171,9 @@ static bool target_is_gone(const struct stream *stream)
 	struct vminspect_entry entry;
 	const __u64 va = 0;
 
-	if (!stream->bound || stream_now_ns() < due_ns)
+	if (!stream->bound || clock_now_ns() < due_ns)
 		return false;
-	due_ns = stream_now_ns() + TICK_MS * 1000000ULL;
+	due_ns = clock_now_ns() + TICK_MS * 1000000ULL;
 	return vminspect_translate(stream->bound, &va, 1, 0, &entry) == -ESRCH;
 }
 
@@ -199,6 +194,7 @@ static bool wait_or_end(const struct stream *stream, int timeout, bool for_event
 		{ .fd = stream->process, .events = POLLIN },
 		{ .fd = stream->timer, .events = POLLIN },
 		{ .fd = for_events ? stream->fd : -1, .events = POLLIN },
+		{ .fd = areas_watch(), .events = POLLPRI },
 	};
 
 	if (poll(polls, ARRAY_SIZE(polls), timeout) < 0)
@@ -212,7 +208,7 @@ static bool wait_or_end(const struct stream *stream, int timeout, bool for_event
 static int stop(struct stream *stream)
 {
 	if (!stream->end_ns)
-		stream->end_ns = stream_now_ns();
+		stream->end_ns = clock_now_ns();
 	return vminspect_events_state(stream->fd, VMINSPECT_EVENTS_STOP, &stream->state);
 }
 

@@ -34,9 +34,6 @@ struct stream {
 	struct vminspect_events_state state;
 };
 
-/* CLOCK_MONOTONIC, as the times of events are. */
-__u64 stream_now_ns(void);
-
 /* A timer for @stream->timer. Return: a descriptor or -errno. */
 int stream_timer(double seconds);
 

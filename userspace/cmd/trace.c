@@ -12,6 +12,7 @@
 
 #include "address.h"
 #include "area.h"
+#include "clock.h"
 #include "child.h"
 #include "command.h"
 #include "error.h"
@@ -251,8 +252,7 @@ static void take_pause(void *arg)
 {
 	struct trace *trace = arg;
 
-	pace_tick(&trace->pace, stream_now_ns());
-	areas_refresh();
+	pace_tick(&trace->pace, clock_now_ns());
 	stdout_flush();
 }
 
@@ -310,7 +310,7 @@ static int open_events(struct trace *trace)
 	fd = vminspect_events(trace->subject.target.device, request);
 	if (fd < 0)
 		return fail_doing(DOING_EVENTS, fd, trace->subject.name, "");
-	trace->start_ns = stream_now_ns();
+	trace->start_ns = clock_now_ns();
 	trace->stream.fd = fd;
 	return 0;
 }
