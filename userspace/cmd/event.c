@@ -129,6 +129,11 @@ static void owner_value(struct value *value, int column, const struct event_row 
 	}
 }
 
+static const char *device_of(const struct vminspect_event *event)
+{
+	return area_path_at(event->swap_type, event->time_ns);
+}
+
 static void act_value(struct value *value, int column, const struct vminspect_event *event)
 {
 	switch (column) {
@@ -141,7 +146,7 @@ static void act_value(struct value *value, int column, const struct vminspect_ev
 		value->swap.offset = event->offset;
 		break;
 	case COL_DEVICE:
-		string_value(value, is_lost(event) ? NULL : area_path_at(event->swap_type, event->time_ns));
+		string_value(value, is_lost(event) ? NULL : device_of(event));
 		break;
 	case COL_SOURCE:
 		string_value(value, vminspect_source_name(event->source));
@@ -290,7 +295,7 @@ static void print_swap(const struct vminspect_event *event)
 	print_text(",\"swap\":{\"type\":");
 	print_decimal(event->swap_type);
 	print_number("offset", event->offset, true);
-	print_string("device", area_path_at(event->swap_type, event->time_ns));
+	print_string("device", device_of(event));
 	if (backing)
 		print_string("backing", backing);
 	print_text("}");
