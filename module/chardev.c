@@ -15,6 +15,7 @@
 
 #include "argument.h"
 #include "chardev.h"
+#include "guest.h"
 #include "probe.h"
 #include "reader.h"
 #include "scan.h"
@@ -82,6 +83,8 @@ void vmi_chardev_info(struct vminspect_info *info)
 		.pa_bits = boot_cpu_data.x86_phys_bits,
 	};
 	info->features |= chardev_event_features(vmi_probe_kinds());
+	if (IS_ENABLED(CONFIG_KVM))
+		info->features |= VMINSPECT_FEATURE_GUEST;
 	if (IS_ENABLED(CONFIG_SHMEM) && IS_ENABLED(CONFIG_SWAP))
 		info->features |= VMINSPECT_FEATURE_SHMEM_SWAP;
 	if (IS_ENABLED(CONFIG_MEM_SOFT_DIRTY))
@@ -391,6 +394,11 @@ err_put_fd:
 	return ret;
 }
 
+static int chardev_guest(struct file *file, void *arg, struct file **made)
+{
+	return vmi_guest_open(file, arg, made);
+}
+
 /* Sizes as vmi_argument_get() has them. What makes a descriptor has @make, not @run. */
 struct command {
 	unsigned int cmd;
@@ -410,6 +418,7 @@ static const struct command commands[] = {
 	{ VMINSPECT_IOC_SWAP, 80, sizeof(struct vminspect_swap), chardev_swap },
 	{ VMINSPECT_IOC_EVENTS, 48, sizeof(struct vminspect_events),
 	  .make = chardev_events },
+	{ VMINSPECT_IOC_GUEST, 32, sizeof(struct vminspect_guest), .make = chardev_guest },
 };
 
 static const struct command *chardev_command(unsigned int cmd)
@@ -462,6 +471,7 @@ static long chardev_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 		struct vminspect_walk walk;
 		struct vminspect_swap swap;
 		struct vminspect_events events;
+		struct vminspect_guest guest;
 	} argument;
 	int size;
 

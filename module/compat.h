@@ -14,11 +14,16 @@
  * inuse_pages             6.14        an atomic with a bit above the number
  * folio->swap             6.6         older: the page's private word
  * swap and zswap calls    6.5, 7.0    other names, arguments and results: VMI_COMPAT_*
+ * KVM: number of address  6.8         a function; older: a constant
+ * KVM: guest_memfd        6.8         older: no such slots
+ * KVM: protected state    6.10        of the VM; older: of its vCPUs
+ * KVM: regs_avail         7.0         a bitmap; older: a word
  */
 #ifndef VMI_COMPAT_H
 #define VMI_COMPAT_H
 
 #include <linux/ftrace.h>
+#include <linux/kvm_host.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/ptrace.h>
@@ -305,5 +310,47 @@ static inline struct vm_area_struct *vmi_compat_shmem_vma(struct pt_regs *regs)
 	return (struct vm_area_struct *)vmi_compat_argument(regs, 5);
 #endif
 }
+
+#if IS_ENABLED(CONFIG_KVM)
+/* 6.8: KVM_ADDRESS_SPACE_NUM became a function. */
+static inline unsigned int vmi_compat_address_spaces(struct kvm *kvm)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	return kvm_arch_nr_memslot_as_ids(kvm);
+#else
+	return KVM_ADDRESS_SPACE_NUM;
+#endif
+}
+
+/* 6.8: slots of guest_memfd. */
+static inline bool vmi_compat_slot_is_private(const struct kvm_memory_slot *slot)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	return slot->flags & KVM_MEM_GUEST_MEMFD;
+#else
+	return false;
+#endif
+}
+
+/* 6.10: has_protected_state is true of all of a VM's vCPUs at once, TDX's too. */
+static inline bool vmi_compat_guest_is_protected(struct kvm_vcpu *vcpu)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+	if (vcpu->kvm->arch.has_protected_state)
+		return true;
+#endif
+	return vcpu->arch.guest_state_protected;
+}
+
+/* 7.0: regs_avail became a bitmap. */
+static inline bool vmi_compat_cr3_is_read(struct kvm_vcpu *vcpu)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+	return test_bit(VCPU_REG_CR3, vcpu->arch.regs_avail);
+#else
+	return READ_ONCE(vcpu->arch.regs_avail) & BIT(VCPU_EXREG_CR3);
+#endif
+}
+#endif /* CONFIG_KVM */
 
 #endif /* VMI_COMPAT_H */

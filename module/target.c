@@ -26,23 +26,31 @@
 #include "target.h"
 
 static const struct file_operations *pagemap_fops;
+static const struct file_operations *mem_fops;
 
-/**
- * vmi_target_init() - learn what a pagemap file looks like
- *
- * Return: 0, or the error of opening one's own pagemap, ENOENT above all: /proc
- * is not mounted where modprobe runs.
- */
-int vmi_target_init(void)
+/* The operations of a file in /proc: built in, so that they stay. */
+static int target_learn(const char *path, const struct file_operations **fops)
 {
-	struct file *file = filp_open("/proc/self/pagemap", O_RDONLY, 0);
+	struct file *file = filp_open(path, O_RDONLY, 0);
 
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	if (file_inode(file)->i_sb->s_magic == PROC_SUPER_MAGIC)
-		pagemap_fops = file->f_op;	/* built in: stays */
+		*fops = file->f_op;
 	fput(file);
-	return pagemap_fops ? 0 : -ENOENT;
+	return *fops ? 0 : -ENOENT;
+}
+
+/**
+ * vmi_target_init() - learn what pagemap and mem files look like
+ *
+ * Return: 0, or the error of opening one's own, ENOENT above all: /proc is not
+ * mounted where modprobe runs.
+ */
+int vmi_target_init(void)
+{
+	return target_learn("/proc/self/pagemap", &pagemap_fops) ?:
+	       target_learn("/proc/self/mem", &mem_fops);
 }
 
 /*
@@ -113,6 +121,44 @@ struct vmi_target *vmi_target_bind(struct file *opened, struct file *pagemap)
 	}
 	mmput(mm);
 	return target ?: ERR_PTR(-ENOMEM);
+}
+
+/**
+ * vmi_target_grab() - make a target of the address space of a VMM
+ * @target: out
+ * @mm: the address space
+ * @opened: the file through which will be looked
+ * @mem: a /proc/PID/mem of it, which the kernel opens to whom PTRACE_MODE_ATTACH allows
+ *	(proc_mem_open() in fs/proc/base.c), or NULL: then the opener's capability decides
+ *
+ * Return: 0, then vmi_target_drop() has to follow; EINVAL: @mem is something else; EPERM;
+ * ESRCH: nobody runs there
+ */
+int vmi_target_grab(struct vmi_target *target, struct mm_struct *mm, struct file *opened,
+		    struct file *mem)
+{
+	if (mem && (mem->f_op != mem_fops || mem->private_data != mm))
+		return -EINVAL;
+	target->hidden = target_capability(opened);
+	if (mem)
+		target->hidden |= target_capability(mem);
+	else if (target->hidden)
+		return -EPERM;
+	if (!mmget_not_zero(mm))
+		return -ESRCH;
+	mmgrab(mm);
+	mmput(mm);
+	target->mm = mm;
+	return 0;
+}
+
+/**
+ * vmi_target_drop() - undo vmi_target_grab()
+ * @target: the target
+ */
+void vmi_target_drop(struct vmi_target *target)
+{
+	mmdrop(target->mm);
 }
 
 /*

@@ -23,6 +23,9 @@ u32 vmi_target_file_hidden(struct file *file);
 u32 vmi_target_hidden(const struct vmi_target *target);
 struct vmi_target *vmi_target_bind(struct file *opened, struct file *pagemap);
 struct vmi_target *vmi_target_open(struct file *opened, const char *pid);
+int vmi_target_grab(struct vmi_target *target, struct mm_struct *mm, struct file *opened,
+		    struct file *mem);
+void vmi_target_drop(struct vmi_target *target);
 void vmi_target_free(struct vmi_target *target);
 int vmi_target_lock(struct vmi_target *target);
 int vmi_target_trylock(struct vmi_target *target);

@@ -13,8 +13,8 @@
  *
  * A descriptor of ``/dev/vminspect`` inspects one address space. It is bound
  * to it by VMINSPECT_IOC_BIND with a descriptor of ``/proc/PID/pagemap``: the
- * access check is the one the kernel made when that file was opened. INFO, SWAP and
- * EVENTS work without a bind. A descriptor may be used by several threads and passed on.
+ * access check is the one the kernel made when that file was opened. INFO, SWAP,
+ * EVENTS and GUEST work without a bind. A descriptor may be used by several threads and passed on.
  *
  * The argument of every command is a pointer to a structure whose first member
  * is its ``size``, to be set by the caller to the size it was compiled with.
@@ -35,7 +35,7 @@
  * E2BIG    size larger than the module's, and the rest is not zero; or size
  *          above 4096
  * ENOTTY   unknown command
- * ENXIO    the descriptor is not bound yet (all but INFO, BIND, SWAP, EVENTS)
+ * ENXIO    the descriptor is not bound yet (SCAN, TRANSLATE, WALK)
  * ESRCH    nobody runs in the bound address space any more: its last task has
  *          exited or executed another program
  * EINTR    a fatal signal came before anything was done
@@ -59,9 +59,15 @@
 #define VMINSPECT_IOC_WALK	_IO(VMINSPECT_IOC_TYPE, 0x04)
 #define VMINSPECT_IOC_SWAP	_IO(VMINSPECT_IOC_TYPE, 0x05)
 #define VMINSPECT_IOC_EVENTS	_IO(VMINSPECT_IOC_TYPE, 0x06)
+#define VMINSPECT_IOC_GUEST	_IO(VMINSPECT_IOC_TYPE, 0x07)
 
 /* Of a descriptor that EVENTS made. */
 #define VMINSPECT_IOC_EVENTS_STATE _IO(VMINSPECT_IOC_TYPE, 0x40)
+
+/* Of a descriptor that GUEST made. */
+#define VMINSPECT_IOC_GUEST_SLOT _IO(VMINSPECT_IOC_TYPE, 0x50)
+#define VMINSPECT_IOC_GUEST_VCPU _IO(VMINSPECT_IOC_TYPE, 0x51)
+#define VMINSPECT_IOC_GUEST_WALK _IO(VMINSPECT_IOC_TYPE, 0x52)
 
 /**
  * DOC: States of a page
@@ -224,6 +230,7 @@
  * SWAP_OUT       VMINSPECT_IOC_EVENTS
  * READ
  * WRITE
+ * GUEST          VMINSPECT_IOC_GUEST: the kernel was built with KVM, which need not be loaded
  * ============== ============================================================
  */
 #define VMINSPECT_FEATURE_SCAN			(1ULL << 0)
@@ -241,6 +248,7 @@
 #define VMINSPECT_FEATURE_SWAP_OUT		(1ULL << 12)
 #define VMINSPECT_FEATURE_READ			(1ULL << 13)
 #define VMINSPECT_FEATURE_WRITE			(1ULL << 14)
+#define VMINSPECT_FEATURE_GUEST			(1ULL << 15)
 
 /**
  * struct vminspect_info - VMINSPECT_IOC_INFO: what module and machine can do
@@ -783,6 +791,268 @@ struct vminspect_events_state {
 	__u64 records;
 	__u64 lost;
 	__u64 missed;
+};
+
+/**
+ * DOC: Guests of KVM
+ *
+ * The memory of a guest is memory of the process that runs it, its VMM: each of the
+ * VMM's *slots* stands for a range of guest-physical addresses (GPA), which it has at
+ * host-virtual addresses (HVA). The guest's own page tables lead from guest-virtual
+ * addresses (GVA) to guest-physical ones; the processor goes on from those to machine
+ * memory by a nested table (NPT of AMD, EPT of Intel) that KVM fills as the guest
+ * touches pages, and that says the same as the page tables of the VMM do.
+ *
+ * Nothing is faulted in, and no bit is set in any of these tables.
+ */
+
+/**
+ * struct vminspect_guest - VMINSPECT_IOC_GUEST: a descriptor to inspect a guest with
+ * @size: in: sizeof(struct vminspect_guest)
+ * @flags: in: 0
+ * @vm_fd: in: a descriptor of the VM, as KVM_CREATE_VM returned it to the VMM
+ * @mem_fd: in: a descriptor of the VMM's ``/proc/PID/mem``, or -1. Without it the opener of
+ *	the device needs CAP_SYS_ADMIN in the initial user namespace
+ * @hidden: out: mask of VMINSPECT_HIDDEN_*: what of the host is hidden
+ * @nr_vcpus: out: how many vCPUs there are
+ * @nr_address_spaces: out: of guest-physical addresses; 2 where there is one for SMM
+ * @reserved: zero
+ *
+ * The ioctl returns the new descriptor, with O_CLOEXEC. It keeps the VM, not its memory,
+ * until it is closed: it should not be held for long.
+ *
+ * Return: a descriptor, or besides the common errors
+ *
+ * ============ ==============================================================
+ * EBADF        @vm_fd or @mem_fd is not open
+ * EINVAL       @vm_fd is not that of a VM, or @mem_fd not of its VMM's memory
+ * EPERM        @mem_fd is -1 and the opener of the device lacks the capability
+ * ESRCH        the VMM has exited
+ * EOPNOTSUPP   this kernel has no KVM, or KVM's structures are not those of the
+ *              headers that the module was built with
+ * EMFILE       too many open files
+ * ============ ==============================================================
+ */
+struct vminspect_guest {
+	__u32 size;
+	__u32 flags;
+	__s32 vm_fd;
+	__s32 mem_fd;
+	__u32 hidden;
+	__u32 nr_vcpus;
+	__u32 nr_address_spaces;
+	__u32 reserved;
+};
+
+/* Of a slot, as KVM_SET_USER_MEMORY_REGION has them */
+#define VMINSPECT_SLOT_LOG_DIRTY	(1U << 0)
+#define VMINSPECT_SLOT_READONLY		(1U << 1)
+#define VMINSPECT_SLOT_PRIVATE		(1U << 2)	/* memory of guest_memfd */
+
+/**
+ * struct vminspect_guest_slot - VMINSPECT_IOC_GUEST_SLOT: a memory slot
+ * @size: in: sizeof(struct vminspect_guest_slot)
+ * @flags: in: 0
+ * @gpa: in: a guest-physical address; out: the first one of the first slot that reaches
+ *	beyond that address
+ * @bytes: out: how long it is
+ * @hva: out: where the VMM has its beginning
+ * @slot: out: its number
+ * @slot_flags: out: mask of VMINSPECT_SLOT_*
+ * @address_space: in: 0, or 1: that of SMM
+ * @reserved: zero
+ *
+ * Return: 0, or besides the common errors ENOENT: there is no such slot; EINVAL: there is
+ * no such address space.
+ */
+struct vminspect_guest_slot {
+	__u32 size;
+	__u32 flags;
+	__u64 gpa;
+	__u64 bytes;
+	__u64 hva;
+	__u32 slot;
+	__u32 slot_flags;
+	__u32 address_space;
+	__u32 reserved;
+};
+
+/* Paging modes of a guest */
+#define VMINSPECT_MODE_NONE		0	/* CR0.PG is clear: addresses are physical */
+#define VMINSPECT_MODE_32BIT		1
+#define VMINSPECT_MODE_PAE		2
+#define VMINSPECT_MODE_4LEVEL		3
+#define VMINSPECT_MODE_5LEVEL		4
+
+/* What a vCPU's registers are worth */
+#define VMINSPECT_REGISTERS_CURRENT	0	/* it does not run: as it has them */
+#define VMINSPECT_REGISTERS_LAST_EXIT	1	/* it runs: as it had them when it last exited */
+#define VMINSPECT_REGISTERS_STALE	2	/* KVM has not read them since an earlier exit */
+
+/* By what guest-physical addresses are translated */
+#define VMINSPECT_NESTED_NONE		0	/* not known: nothing has been set up */
+#define VMINSPECT_NESTED_NPT		1
+#define VMINSPECT_NESTED_EPT		2
+#define VMINSPECT_NESTED_SHADOW		3	/* KVM keeps tables from virtual to machine addresses */
+
+/* What makes a vCPU's tables unreadable */
+#define VMINSPECT_VCPU_NESTED		(1U << 0)	/* it runs a guest of its own */
+#define VMINSPECT_VCPU_ENCRYPTED	(1U << 1)	/* SEV or TDX */
+#define VMINSPECT_VCPU_NEVER_RAN	(1U << 2)
+
+/**
+ * struct vminspect_guest_vcpu - VMINSPECT_IOC_GUEST_VCPU: what of a vCPU matters to paging
+ * @size: in: sizeof(struct vminspect_guest_vcpu)
+ * @vcpu: in: its number, as the VMM gave it
+ * @cr0: out: control registers, and the MSR EFER
+ * @cr3: out: likewise
+ * @cr4: out: likewise
+ * @efer: out: likewise
+ * @nested_root: out: physical address of the top nested table; 0 if there is none yet, or
+ *	where hidden
+ * @vcpu_flags: out: mask of VMINSPECT_VCPU_*
+ * @mode: out: VMINSPECT_MODE_*
+ * @registers: out: VMINSPECT_REGISTERS_*
+ * @nested: out: VMINSPECT_NESTED_*
+ * @address_space: out: 1 while it is in SMM, else 0
+ * @pa_bits: out: width of its physical addresses
+ * @reserved: zero
+ *
+ * Return: 0, or besides the common errors ENOENT: there is no such vCPU.
+ */
+struct vminspect_guest_vcpu {
+	__u32 size;
+	__u32 vcpu;
+	__u64 cr0;
+	__u64 cr3;
+	__u64 cr4;
+	__u64 efer;
+	__u64 nested_root;
+	__u32 vcpu_flags;
+	__u8 mode;
+	__u8 registers;
+	__u8 nested;
+	__u8 address_space;
+	__u8 pa_bits;
+	__u8 reserved[7];
+};
+
+/**
+ * struct vminspect_guest_level - an entry of the guest's tables
+ * @entry_gpa: its guest-physical address
+ * @entry_hva: host-virtual address; 0: in no slot
+ * @entry_pa: physical address; 0: its page is not in memory, or where hidden
+ * @raw: the entry; 32 bits of it in VMINSPECT_MODE_32BIT
+ * @flags: of VMINSPECT_PAGE_*: WRITE, EXEC, USER, GLOBAL, YOUNG, DIRTY, HUGE as this entry
+ *	has them, and VMINSPECT_ENTRY_PRESENT
+ * @index: position in its table
+ * @level: 5 to 1: PML5, PML4, PDPT, PD, PT
+ * @leaf: 1 if the entry does not lead to another table, else 0
+ * @nr_nested: how many of @nested are filled
+ * @reserved: zero
+ * @nested: entries of the nested table on the way to this entry; @level counts as here
+ */
+struct vminspect_guest_level {
+	__u64 entry_gpa;
+	__u64 entry_hva;
+	__u64 entry_pa;
+	__u64 raw;
+	__u32 flags;
+	__u16 index;
+	__u8 level;
+	__u8 leaf;
+	__u8 nr_nested;
+	__u8 reserved[7];
+	struct vminspect_walk_level nested[VMINSPECT_MAX_LEVELS];
+};
+
+/* Which link of the chain is missing */
+#define VMINSPECT_MISSING_NOTHING	0
+#define VMINSPECT_MISSING_GUEST		1	/* the guest does not map the address */
+#define VMINSPECT_MISSING_SLOT		2	/* no memory there: a device (MMIO), or nothing */
+#define VMINSPECT_MISSING_HOST		3	/* not in the host's memory: see @entry */
+
+/* Why the guest does not map an address */
+#define VMINSPECT_FAULT_NONE		0
+#define VMINSPECT_FAULT_NOT_PRESENT	1
+#define VMINSPECT_FAULT_RESERVED	2	/* a reserved bit is set in a present entry */
+#define VMINSPECT_FAULT_NOT_CANONICAL	3	/* no address of this mode */
+
+/** VMINSPECT_GUEST_GPA - @address is guest-physical: no table of the guest is read */
+#define VMINSPECT_GUEST_GPA		(1U << 0)
+/** VMINSPECT_GUEST_CR3 - @cr3 is given: another address space of the guest */
+#define VMINSPECT_GUEST_CR3		(1U << 1)
+
+/**
+ * struct vminspect_guest_walk - VMINSPECT_IOC_GUEST_WALK: a translation through both tables
+ * @size: in: sizeof(struct vminspect_guest_walk)
+ * @flags: in: mask of VMINSPECT_GUEST_*
+ * @address: in: the guest-virtual address, or guest-physical with VMINSPECT_GUEST_GPA
+ * @cr3: in: with VMINSPECT_GUEST_CR3 where the guest's tables begin; out: what was used
+ * @gpa: out: guest-physical address, if nothing is missing before it
+ * @hva: out: host-virtual address, likewise
+ * @vcpu: in: number of the vCPU whose registers and nested table are taken
+ * @hidden: out: mask of VMINSPECT_HIDDEN_*
+ * @entry: out: what stands behind @hva, as VMINSPECT_IOC_TRANSLATE would tell it with flags of
+ *	the entry alone
+ * @mode: out: VMINSPECT_MODE_*
+ * @registers: out: VMINSPECT_REGISTERS_*
+ * @paging: out: VMINSPECT_NESTED_*
+ * @address_space: out: 1 in SMM, else 0
+ * @missing: out: VMINSPECT_MISSING_*
+ * @fault: out: VMINSPECT_FAULT_*
+ * @missing_level: out: 0: what is missing is the address itself; else the level of the
+ *	guest's entry that could not be read: then @entry tells of that one's page
+ * @page_shift: out: size of the guest's page as a power of two, 0: none
+ * @nr_levels: out: how many of @levels are filled; the last one may have no @raw: see
+ *	@missing_level
+ * @nr_nested: out: how many of @nested are filled; 0 also where hidden or there is no
+ *	nested table
+ * @reserved: zero
+ * @nested: out: entries of the nested table on the way to the data
+ * @levels: out: entries of the guest's table, from the top
+ *
+ * The guest may change its tables meanwhile: each entry is what stood there when it was
+ * read. Nothing outside the guest's slots is read on its account. Where @nested ends with
+ * an entry that is not present while @entry is, the guest has not touched the page since
+ * KVM last took it out of the nested table.
+ *
+ * Return: 0, or besides the common errors
+ *
+ * ========== ================================================================
+ * ENOENT     there is no such vCPU
+ * ENODATA    it has not run yet, so that it has no address space
+ * EBUSY      it runs a guest of its own, to which its tables belong
+ * ENOKEY     the guest's memory is encrypted
+ * EOPNOTSUPP memory of guest_memfd, which the VMM does not map
+ * EIO        a table of the guest lies where the host can't read: memory of a device, or
+ *            secret memory
+ * EAGAIN     pages of the guest's tables were moved whenever they were looked at
+ * ========== ================================================================
+ */
+struct vminspect_guest_walk {
+	__u32 size;
+	__u32 flags;
+	__u64 address;
+	__u64 cr3;
+	__u64 gpa;
+	__u64 hva;
+	__u32 vcpu;
+	__u32 hidden;
+	struct vminspect_entry entry;
+	__u8 mode;
+	__u8 registers;
+	__u8 paging;
+	__u8 address_space;
+	__u8 missing;
+	__u8 fault;
+	__u8 missing_level;
+	__u8 page_shift;
+	__u8 nr_levels;
+	__u8 nr_nested;
+	__u8 reserved[6];
+	struct vminspect_walk_level nested[VMINSPECT_MAX_LEVELS];
+	struct vminspect_guest_level levels[VMINSPECT_MAX_LEVELS];
 };
 
 #endif /* _UAPI_VMINSPECT_H */

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef VMI_GUEST_H
+#define VMI_GUEST_H
+
+#include <linux/errno.h>
+#include <linux/fs.h>
+#include <linux/kconfig.h>
+#include <uapi/vminspect.h>
+
+#include "target.h"
+
+struct kvm;
+struct kvm_vcpu;
+
+/**
+ * struct vmi_guest - a guest of KVM that is inspected
+ * @vm: the file of the VM, which keeps @kvm
+ * @kvm: the VM
+ * @target: the address space of its VMM
+ */
+struct vmi_guest {
+	struct file *vm;
+	struct kvm *kvm;
+	struct vmi_target target;
+};
+
+#if IS_ENABLED(CONFIG_KVM)
+int vmi_guest_open(struct file *file, struct vminspect_guest *request, struct file **made);
+#else
+static inline int vmi_guest_open(struct file *file, struct vminspect_guest *request,
+				 struct file **made)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
+int vmi_guest_slot(struct vmi_guest *guest, struct vminspect_guest_slot *slot);
+struct kvm_vcpu *vmi_guest_find_vcpu(struct vmi_guest *guest, u32 id);
+void vmi_guest_vcpu(struct kvm_vcpu *vcpu, struct vminspect_guest_vcpu *out);
+u64 vmi_guest_c_bit(struct kvm_vcpu *vcpu);
+unsigned int vmi_guest_nested(struct vmi_guest *guest, struct kvm_vcpu *vcpu, u64 gpa,
+			      struct vminspect_walk_level *levels);
+int vmi_guest_walk(struct vmi_guest *guest, struct vminspect_guest_walk *walk);
+
+#endif /* VMI_GUEST_H */
