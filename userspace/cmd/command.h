@@ -45,6 +45,7 @@ struct command {
 	int (*run)(const struct output *out, int argc, char **argv);
 };
 
+extern const struct command cmd_guest;
 extern const struct command cmd_info;
 extern const struct command cmd_maps;
 extern const struct command cmd_ps;

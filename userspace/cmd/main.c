@@ -22,6 +22,7 @@ static const struct command * const commands[] = {
 	&cmd_translate,
 	&cmd_ps,
 	&cmd_swap,
+	&cmd_guest,
 	&cmd_trace,
 	&cmd_info,
 };

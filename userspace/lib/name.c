@@ -73,6 +73,7 @@ static const char * const features[] = {
 	[BIT_OF(VMINSPECT_FEATURE_SWAP_OUT)] = "swap_out",
 	[BIT_OF(VMINSPECT_FEATURE_READ)] = "read",
 	[BIT_OF(VMINSPECT_FEATURE_WRITE)] = "write",
+	[BIT_OF(VMINSPECT_FEATURE_GUEST)] = "guest",
 };
 
 static const char * const events[VMINSPECT_NR_EVENTS] = {
@@ -159,4 +160,57 @@ int vminspect_category_parse(const char *name, __u64 *category)
 		}
 	}
 	return -ENOENT;
+}
+
+const char *vminspect_guest_level_name(unsigned int level)
+{
+	static const char * const names[] = { NULL, "PT", "PD", "PDPT", "PML4", "PML5" };
+
+	return level < ARRAY_SIZE(names) ? names[level] : NULL;
+}
+
+const char *vminspect_mode_name(unsigned int mode)
+{
+	static const char * const names[] = {
+		[VMINSPECT_MODE_NONE] = "none",
+		[VMINSPECT_MODE_32BIT] = "32-bit",
+		[VMINSPECT_MODE_PAE] = "PAE",
+		[VMINSPECT_MODE_4LEVEL] = "4-level",
+		[VMINSPECT_MODE_5LEVEL] = "5-level",
+	};
+
+	return mode < ARRAY_SIZE(names) ? names[mode] : NULL;
+}
+
+const char *vminspect_registers_name(unsigned int registers)
+{
+	static const char * const names[] = {
+		[VMINSPECT_REGISTERS_CURRENT] = "current",
+		[VMINSPECT_REGISTERS_LAST_EXIT] = "last_exit",
+		[VMINSPECT_REGISTERS_STALE] = "stale",
+	};
+
+	return registers < ARRAY_SIZE(names) ? names[registers] : NULL;
+}
+
+const char *vminspect_nested_name(unsigned int nested)
+{
+	static const char * const names[] = {
+		[VMINSPECT_NESTED_NPT] = "npt",
+		[VMINSPECT_NESTED_EPT] = "ept",
+		[VMINSPECT_NESTED_SHADOW] = "shadow",
+	};
+
+	return nested < ARRAY_SIZE(names) ? names[nested] : NULL;
+}
+
+const char *vminspect_missing_name(unsigned int missing)
+{
+	static const char * const names[] = {
+		[VMINSPECT_MISSING_GUEST] = "guest",
+		[VMINSPECT_MISSING_SLOT] = "slot",
+		[VMINSPECT_MISSING_HOST] = "host",
+	};
+
+	return missing < ARRAY_SIZE(names) ? names[missing] : NULL;
 }

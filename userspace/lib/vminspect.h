@@ -198,6 +198,102 @@ int vminspect_events(struct vminspect *dev, struct vminspect_events *request);
 int vminspect_events_state(int fd, __u32 flags, struct vminspect_events_state *state);
 
 /**
+ * vminspect_guest() - a descriptor to inspect a guest of KVM with
+ * @dev: an open device, bound or not. It may be closed afterwards
+ * @vm_fd: a descriptor of the VM: see pidfd_getfd(2)
+ * @mem_fd: a descriptor of its VMM's /proc/PID/mem, or -1
+ * @request: written on success
+ *
+ * Return: a descriptor, to be closed with close(2), or the errors of VMINSPECT_IOC_GUEST.
+ */
+int vminspect_guest(struct vminspect *dev, int vm_fd, int mem_fd,
+		    struct vminspect_guest *request);
+
+/**
+ * vminspect_guest_slot() - a memory slot
+ * @fd: from vminspect_guest()
+ * @address_space: 0, or 1: that of SMM
+ * @gpa: a guest-physical address
+ * @slot: written on success: the first slot that reaches beyond it
+ *
+ * Return: 0, or -ENOENT after the last one, or the other errors of VMINSPECT_IOC_GUEST_SLOT.
+ */
+int vminspect_guest_slot(int fd, unsigned int address_space, __u64 gpa,
+			 struct vminspect_guest_slot *slot);
+
+/**
+ * vminspect_guest_vcpu() - what of a vCPU matters to paging
+ * @fd: from vminspect_guest()
+ * @vcpu: its number
+ * @out: written on success
+ *
+ * Return: 0, or the errors of VMINSPECT_IOC_GUEST_VCPU.
+ */
+int vminspect_guest_vcpu(int fd, unsigned int vcpu, struct vminspect_guest_vcpu *out);
+
+/**
+ * vminspect_guest_walk() - a translation through both tables
+ * @fd: from vminspect_guest()
+ * @walk: flags, address, cr3 and vcpu are used as struct vminspect_guest_walk defines them.
+ *	Written on success
+ *
+ * Return: 0, or the errors of VMINSPECT_IOC_GUEST_WALK.
+ */
+int vminspect_guest_walk(int fd, struct vminspect_guest_walk *walk);
+
+/**
+ * vminspect_guest_accesses() - how many memory accesses a translation takes
+ * @walk: from vminspect_guest_walk()
+ *
+ * The processor reads each entry of the guest's tables, and before it those of the nested
+ * table that lead to it; those that lead to the data; and the data. Its caches may save some.
+ *
+ * Return: how many; 0: it can't be told, since nested entries are hidden or there are none.
+ */
+unsigned int vminspect_guest_accesses(const struct vminspect_guest_walk *walk);
+
+/**
+ * vminspect_guest_level_name() - the name of a level of the tables of a guest, or nested ones
+ * @level: as in struct vminspect_guest_level
+ *
+ * Return: PML5, PML4, PDPT, PD or PT, or NULL if there is no such level.
+ */
+const char *vminspect_guest_level_name(unsigned int level);
+
+/**
+ * vminspect_mode_name() - the name of a paging mode
+ * @mode: VMINSPECT_MODE_*
+ *
+ * Return: none, 32-bit, PAE, 4-level or 5-level, or NULL if there is no such mode.
+ */
+const char *vminspect_mode_name(unsigned int mode);
+
+/**
+ * vminspect_registers_name() - what a vCPU's registers are worth
+ * @registers: VMINSPECT_REGISTERS_*
+ *
+ * Return: current, last_exit or stale, or NULL if this library does not know it.
+ */
+const char *vminspect_registers_name(unsigned int registers);
+
+/**
+ * vminspect_nested_name() - by what guest-physical addresses are translated
+ * @nested: VMINSPECT_NESTED_*
+ *
+ * Return: npt, ept or shadow, or NULL for VMINSPECT_NESTED_NONE and for what this library does
+ * not know.
+ */
+const char *vminspect_nested_name(unsigned int nested);
+
+/**
+ * vminspect_missing_name() - which link of the chain is missing
+ * @missing: VMINSPECT_MISSING_*
+ *
+ * Return: guest, slot or host, or NULL if nothing is.
+ */
+const char *vminspect_missing_name(unsigned int missing);
+
+/**
  * vminspect_state_name() - the name of a state
  * @state: VMINSPECT_STATE_*
  *

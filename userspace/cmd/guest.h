@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the commands on guests share: each has a file of its own.
+ */
+#ifndef GUEST_H
+#define GUEST_H
+
+#include "command.h"
+#include "vmm.h"
+
+/* What their options say. */
+struct guest_options {
+	int vm_fd;		/* of --vm, or -1 */
+	unsigned int vcpu;	/* of --vcpu */
+	__u64 cr3;		/* of --cr3 */
+	__u32 flags;		/* VMINSPECT_GUEST_*, of --cr3 and --gpa */
+};
+
+/* An address of a guest: a number. Return: 0, or EXIT_USAGE after a message. */
+int guest_parse_address(const char *text, __u64 *address);
+
+extern const struct view guest_list_view, guest_slot_view, guest_translation_view,
+	guest_level_view;
+
+/* Each gets the words after its name. Return: the exit status. */
+int guest_list(const struct output *out, const struct guest_options *options, int argc,
+	       char **argv);
+int guest_maps(const struct output *out, const struct guest_options *options, int argc,
+	       char **argv);
+int guest_translate(const struct output *out, const struct guest_options *options, int argc,
+		    char **argv);
+int guest_walk(const struct output *out, const struct guest_options *options, int argc,
+	       char **argv);
+
+/* A walk. Return: 0, or EXIT_FAILED after a message. */
+int guest_do_walk(const struct vmm *vmm, const struct guest_options *options, __u64 address,
+		  struct vminspect_guest_walk *walk);
+
+/* What is known of the page on the host: address, size, and what stands there. */
+bool guest_has_place(const struct vminspect_guest_walk *walk);
+__u64 guest_pa(const struct vminspect_guest_walk *walk);
+/* Sizes as powers of two; 0: not known. */
+unsigned int guest_nested_shift(const struct vminspect_guest_walk *walk);
+unsigned int guest_host_shift(const struct vminspect_guest_walk *walk);
+
+#endif

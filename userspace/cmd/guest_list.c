@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vminspect guest list, guest maps: which guests there are, and what of their memory the host
+ * has.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "guest.h"
+#include "json.h"
+#include "mapping.h"
+#include "progress.h"
+#include "tally.h"
+
+#define PAGE	4096ULL
+
+enum {
+	LIST_PID, LIST_COMM, LIST_VM_FD, LIST_VCPUS, LIST_MEMORY, LIST_RESIDENT, LIST_HUGE,
+	LIST_SWAPPED, LIST_UNPOPULATED, LIST_PAGING,
+};
+
+static const struct column list_columns[] = {
+	[LIST_PID] = { "PID", 0, COLUMN_COUNT, IN_BOTH, "the process that runs it, its VMM" },
+	[LIST_COMM] = { "COMM", 0, COLUMN_STRING, IN_BOTH, "its name" },
+	[LIST_VM_FD] = { "VM_FD", 0, COLUMN_COUNT, IN_BOTH, "its descriptor of the VM, for --vm" },
+	[LIST_VCPUS] = { "VCPUS", 0, COLUMN_COUNT, IN_BOTH, "virtual processors" },
+	[LIST_MEMORY] = { "MEMORY", 0, COLUMN_SIZE, IN_BOTH, "all slots together" },
+	[LIST_RESIDENT] = { "RESIDENT", 0, COLUMN_SIZE, IN_BOTH, "of that: in the host's memory" },
+	[LIST_HUGE] = { "HUGE", 0, COLUMN_SIZE, IN_BOTH, "of that: in huge pages" },
+	[LIST_SWAPPED] = { "SWAPPED", 0, COLUMN_SIZE, IN_BOTH, "swapped out by the host" },
+	[LIST_UNPOPULATED] = { "UNPOPULATED", 0, COLUMN_SIZE, IN_BOTH, "never touched" },
+	[LIST_PAGING] = { "PAGING", 0, COLUMN_STRING, IN_BOTH,
+		"npt, ept or shadow: what translates guest-physical addresses" },
+};
+
+struct list_row {
+	const struct process *process;
+	int vm_fd;
+	unsigned int vcpus;
+	__u64 memory;
+	struct tally tally;
+	const char *paging;
+};
+
+static void list_value(struct value *value, int column, const void *record)
+{
+	const struct list_row *row = record;
+	const __u64 numbers[] = {
+		[LIST_PID] = row->process->pid,
+		[LIST_VM_FD] = row->vm_fd,
+		[LIST_VCPUS] = row->vcpus,
+		[LIST_MEMORY] = row->memory,
+		[LIST_RESIDENT] = row->tally.present,
+		[LIST_HUGE] = row->tally.huge,
+		[LIST_SWAPPED] = row->tally.swapped,
+		[LIST_UNPOPULATED] = row->tally.unpopulated + row->tally.zero,
+	};
+
+	switch (column) {
+	case LIST_COMM:
+		value->string = row->process->comm;
+		break;
+	case LIST_PAGING:
+		value->null = !row->paging;
+		value->string = row->paging;
+		break;
+	default:
+		value->number = numbers[column];
+	}
+}
+
+const struct view guest_list_view = {
+	.name = "guests",
+	.when = "of list",
+	.columns = list_columns,
+	.nr_columns = ARRAY_SIZE(list_columns),
+	.value = list_value,
+};
+
+enum {
+	SLOT_SLOT, SLOT_AS, SLOT_GPA, SLOT_SIZE, SLOT_HVA, SLOT_FLAGS, SLOT_RESIDENT, SLOT_HUGE,
+	SLOT_SWAPPED, SLOT_UNPOPULATED, SLOT_MAPPING,
+};
+
+static const struct column slot_columns[] = {
+	[SLOT_SLOT] = { "SLOT", 0, COLUMN_COUNT, IN_BOTH, "its number" },
+	[SLOT_AS] = { "AS", 0, COLUMN_COUNT, IN_BOTH, "0, or 1: seen in SMM alone" },
+	[SLOT_GPA] = { "GPA", 0, COLUMN_ADDRESS, IN_BOTH, "first guest-physical address" },
+	[SLOT_SIZE] = { "SIZE", 0, COLUMN_SIZE, IN_BOTH, "how long it is" },
+	[SLOT_HVA] = { "HVA", 0, COLUMN_ADDRESS, IN_BOTH, "where the VMM has it" },
+	[SLOT_FLAGS] = { "FLAGS", 0, COLUMN_STRING, IN_TABLE, "readonly, log_dirty, private" },
+	[SLOT_RESIDENT] = { "RESIDENT", 0, COLUMN_SIZE, IN_BOTH, "of it: in the host's memory" },
+	[SLOT_HUGE] = { "HUGE", 0, COLUMN_SIZE, IN_BOTH, "of that: in huge pages" },
+	[SLOT_SWAPPED] = { "SWAPPED", 0, COLUMN_SIZE, IN_BOTH, "swapped out by the host" },
+	[SLOT_UNPOPULATED] = { "UNPOPULATED", 0, COLUMN_SIZE, IN_BOTH, "never touched" },
+	[SLOT_MAPPING] = { "MAPPING", 0, COLUMN_STRING, IN_BOTH,
+		"what the VMM has mapped there" },
+};
+
+struct slot_row {
+	struct vminspect_guest_slot slot;
+	struct tally tally;
+	const char *mapping;
+};
+
+static const struct {
+	__u32 flag;
+	const char *name;
+} slot_flags[] = {
+	{ VMINSPECT_SLOT_READONLY, "readonly" },
+	{ VMINSPECT_SLOT_LOG_DIRTY, "log_dirty" },
+	{ VMINSPECT_SLOT_PRIVATE, "private" },
+};
+
+static const char *slot_flags_text(__u32 flags)
+{
+	static char text[64];
+
+	text[0] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(slot_flags); i++) {
+		if (!(flags & slot_flags[i].flag))
+			continue;
+		if (text[0])
+			strcat(text, ",");
+		strcat(text, slot_flags[i].name);
+	}
+	return text;
+}
+
+static json_t *slot_flags_json(__u32 flags)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(slot_flags); i++)
+		if (flags & slot_flags[i].flag)
+			json_append(list, json_string(slot_flags[i].name));
+	return list;
+}
+
+static void slot_value(struct value *value, int column, const void *record)
+{
+	const struct slot_row *row = record;
+	const __u64 numbers[] = {
+		[SLOT_SLOT] = row->slot.slot,
+		[SLOT_AS] = row->slot.address_space,
+		[SLOT_GPA] = row->slot.gpa,
+		[SLOT_SIZE] = row->slot.bytes,
+		[SLOT_HVA] = row->slot.hva,
+		[SLOT_RESIDENT] = row->tally.present,
+		[SLOT_HUGE] = row->tally.huge,
+		[SLOT_SWAPPED] = row->tally.swapped,
+		[SLOT_UNPOPULATED] = row->tally.unpopulated + row->tally.zero,
+	};
+
+	switch (column) {
+	case SLOT_FLAGS:
+		value->string = slot_flags_text(row->slot.slot_flags);
+		break;
+	case SLOT_MAPPING:
+		value->null = !row->mapping;
+		value->string = row->mapping ? row->mapping : "?";
+		break;
+	default:
+		value->number = numbers[column];
+	}
+}
+
+const struct view guest_slot_view = {
+	.name = "slots",
+	.when = "of maps",
+	.columns = slot_columns,
+	.nr_columns = ARRAY_SIZE(slot_columns),
+	.value = slot_value,
+};
+
+/* What the VMM has where a slot is. Return: 0 or -errno. */
+static int add_up_slot(struct vminspect *device, __u64 va_end,
+		       const struct vminspect_guest_slot *slot, struct tally *tally)
+{
+	struct vminspect_scan scan = {
+		.start = slot->hva,
+		.end = slot->hva + slot->bytes,
+		.return_mask = TALLY_FLAGS | TALLY_RESIDENT,
+		.split_mask = TALLY_FLAGS | TALLY_RESIDENT,
+	};
+	struct vminspect_extents *extents;
+	struct vminspect_extent extent;
+	int ret;
+
+	if (scan.end > va_end || scan.start >= scan.end)
+		return 0;
+	ret = vminspect_extents_start(device, &scan, &extents);
+	if (ret)
+		return ret;
+	while ((ret = vminspect_extents_next(extents, &extent)) > 0)
+		tally_add(tally, &extent);
+	vminspect_extents_stop(extents);
+	return ret;
+}
+
+/* Return: 1, 0 after the last one, or -errno. */
+static int next_slot(int guest, const struct vminspect_guest *info, unsigned int *as,
+		     __u64 *gpa, struct vminspect_guest_slot *slot)
+{
+	int ret;
+
+	for (; *as < info->nr_address_spaces; (*as)++, *gpa = 0) {
+		ret = vminspect_guest_slot(guest, *as, *gpa, slot);
+		if (!ret) {
+			*gpa = slot->gpa + slot->bytes;
+			return 1;
+		}
+		if (ret != -ENOENT)
+			return ret;
+	}
+	return 0;
+}
+
+/*
+ * The memory of a guest is what is in its first address space: that of SMM has the same again.
+ * Return: 0 or -errno.
+ */
+static int add_up_guest(struct vminspect *device, __u64 va_end, int guest, struct list_row *row)
+{
+	struct vminspect_guest_slot slot;
+	__u64 gpa = 0;
+	int ret;
+
+	while (!(ret = vminspect_guest_slot(guest, 0, gpa, &slot))) {
+		row->memory += slot.bytes;
+		ret = add_up_slot(device, va_end, &slot, &row->tally);
+		if (ret)
+			return ret;
+		gpa = slot.gpa + slot.bytes;
+	}
+	return ret == -ENOENT ? 0 : ret;
+}
+
+static const char *paging_of(int guest)
+{
+	struct vminspect_guest_vcpu vcpu;
+
+	if (vminspect_guest_vcpu(guest, 0, &vcpu))
+		return NULL;
+	return vminspect_nested_name(vcpu.nested);
+}
+
+/* Return: 0 or -errno. */
+static int print_guest(const struct process *process, int vm_fd, struct table *table)
+{
+	struct list_row row = { .process = process, .vm_fd = vm_fd };
+	struct vminspect_guest guest_info;
+	struct vminspect_info info;
+	struct vminspect *device;
+	int guest, ret;
+
+	ret = vminspect_open(NULL, &device, &info);
+	if (ret)
+		return ret;
+	ret = device_bind(device, process);
+	if (ret)
+		goto out_close;
+	guest = process_open_vm(process, vm_fd, device, &guest_info);
+	if (guest < 0) {
+		ret = guest;
+		goto out_close;
+	}
+	row.vcpus = guest_info.nr_vcpus;
+	row.paging = paging_of(guest);
+	ret = add_up_guest(device, info.va_end, guest, &row);
+	close(guest);
+	if (!ret)
+		table_row(table, &row);
+out_close:
+	vminspect_close(device);
+	return ret;
+}
+
+/* Return: how many of its guests could not be read. */
+static unsigned int print_process(const char *name, struct table *table, unsigned int *nr)
+{
+	unsigned int unreadable = 0;
+	struct process process;
+	int fd = -1;
+
+	if (process_open(&process, name))
+		return 0;
+	while ((fd = process_next_vm(&process, fd + 1)) >= 0) {
+		if (!print_guest(&process, fd, table))
+			++*nr;
+		else if (process_kind(&process) == PROCESS_USUAL)
+			unreadable++;
+		progress("%u guests", *nr);
+	}
+	if (fd == -EACCES)
+		unreadable++;
+	process_close(&process);
+	return unreadable;
+}
+
+static int print_guests(const struct output *out, struct table *table)
+{
+	unsigned int nr = 0, unreadable = 0;
+	DIR *directory = opendir("/proc");
+	struct dirent *entry;
+	json_t *tail;
+
+	if (!directory)
+		return fail_doing(DOING_FILE, -errno, "/proc", "");
+	table_begin(table, json_schema(), NULL);
+	while ((entry = readdir(directory)))
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
+			unreadable += print_process(entry->d_name, table, &nr);
+	closedir(directory);
+	tail = json_object();
+	json_put(tail, "unreadable", json_integer(unreadable));
+	table_end(table, tail);
+	if (out->json)
+		return 0;
+	if (unreadable)
+		note("%u processes may not be read by you: be root to see their guests",
+		     unreadable);
+	else if (!nr)
+		note(kvm_is_there() ? "no process runs a guest of KVM" :
+		     "KVM is not loaded here (modprobe kvm-amd or kvm-intel): no guests");
+	return 0;
+}
+
+int guest_list(const struct output *out, const struct guest_options *options, int argc,
+	       char **argv)
+{
+	struct vminspect *device;
+	struct vminspect_info info;
+	struct table *table;
+	int ret;
+
+	(void)options;
+	if (argc)
+		return misuse("'%s' is too much: list takes no argument", argv[0]);
+	table = table_new(&guest_list_view, out);
+	if (!table)
+		return EXIT_USAGE;
+	/* whether the module is there is not to be found out guest by guest */
+	ret = device_open(&device, &info);
+	if (!ret) {
+		vminspect_close(device);
+		ret = print_guests(out, table);
+	}
+	table_free(table);
+	return ret;
+}
+
+/* The name of the mapping at an address, in @name; "" if there is none. */
+static void mapping_name(const struct process *process, __u64 va, char *name, size_t size)
+{
+	struct mappings mappings;
+
+	*name = '\0';
+	if (mappings_open(&mappings, process))
+		return;
+	while (mappings.valid && mappings.current.end <= va)
+		mappings_next(&mappings);
+	if (mappings.valid && mappings.current.start <= va)
+		snprintf(name, size, "%s", mappings.current.name);
+	mappings_close(&mappings);
+}
+
+static void print_slot(const struct output *out, struct table *table, const struct slot_row *row,
+		       json_t *array)
+{
+	json_t *json;
+
+	if (!out->json) {
+		table_row(table, row);
+		return;
+	}
+	json = table_row_json(table, row);
+	json_put(json, "flags", slot_flags_json(row->slot.slot_flags));
+	json_append(array, json);
+}
+
+static int print_slots(const struct vmm *vmm, const struct output *out, struct table *table)
+{
+	json_t *document = target_json(&vmm->target), *array = json_array();
+	unsigned int as = 0;
+	struct slot_row row;
+	char name[4096];
+	__u64 gpa = 0;
+	int ret;
+
+	if (!out->json)
+		table_begin(table, json_object(), NULL);
+	row = (struct slot_row) { .mapping = name };
+	while ((ret = next_slot(vmm->guest, &vmm->info, &as, &gpa, &row.slot)) > 0) {
+		row.tally = (struct tally) {};
+		ret = add_up_slot(vmm->target.device, vmm->target.info.va_end, &row.slot,
+				  &row.tally);
+		if (ret)
+			break;
+		mapping_name(&vmm->target.process, row.slot.hva, name, sizeof(name));
+		print_slot(out, table, &row, array);
+		progress("slots up to 0x%llx", gpa);
+	}
+	json_put(document, "vm_fd", json_integer(vmm->vm_fd));
+	json_put(document, "slots", array);
+	if (ret)
+		json_put(document, "truncated", json_true());
+	if (out->json)
+		json_print(document);
+	else
+		table_end(table, json_object());
+	return ret ? vmm_fail(vmm, ret, 0) : 0;
+}
+
+int guest_maps(const struct output *out, const struct guest_options *options, int argc,
+	       char **argv)
+{
+	struct table *table;
+	struct vmm vmm;
+	int ret;
+
+	if (argc != 1)
+		return misuse("maps takes one PID: see 'vminspect guest list'");
+	ret = target_check_name(argv[0]);
+	if (ret)
+		return ret;
+	table = table_new(&guest_slot_view, out);
+	if (!table)
+		return EXIT_USAGE;
+	ret = vmm_open(&vmm, argv[0], options->vm_fd);
+	if (!ret) {
+		ret = print_slots(&vmm, out, table);
+		vmm_close(&vmm);
+	}
+	table_free(table);
+	return ret;
+}
