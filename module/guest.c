@@ -179,15 +179,15 @@ static u8 guest_nested_kind(struct kvm_vcpu *vcpu)
 }
 
 /*
- * A vCPU that is on no processor and was not taken off it in the middle waits, in the kernel
- * (HLT) or in the VMM: then nothing is left to be read from the processor. CR3 is read from it
- * after each exit on AMD, on Intel when KVM needs it (vmx_cache_reg()).
+ * A vCPU that no ioctl of its VMM is about (they hold its mutex, KVM_RUN above all), or that
+ * blocks in the kernel after HLT, does not run: nothing is left to be read from the processor.
+ * CR3 is read from it after each exit on AMD, on Intel when KVM needs it (vmx_cache_reg()).
  */
 static u8 guest_registers(struct kvm_vcpu *vcpu)
 {
 	if (!vmi_compat_cr3_is_read(vcpu))
 		return VMINSPECT_REGISTERS_STALE;
-	if (READ_ONCE(vcpu->cpu) == -1 && !READ_ONCE(vcpu->preempted))
+	if (!mutex_is_locked(&vcpu->mutex) || READ_ONCE(vcpu->stat.generic.blocking))
 		return VMINSPECT_REGISTERS_CURRENT;
 	return VMINSPECT_REGISTERS_LAST_EXIT;
 }
