@@ -135,6 +135,12 @@ static json_t *string_json(const char *string)
 	return string ? json_string(string) : json_null();
 }
 
+static json_t *slot_json(const struct vminspect_entry *entry)
+{
+	return json_swap(entry->swap_type, entry->frame, area_path(entry->swap_type),
+			 area_backing(entry->flags));
+}
+
 static void put_end(json_t *document, const struct vminspect_guest_walk *walk)
 {
 	bool has_gpa = walk->missing != VMINSPECT_MISSING_GUEST && !walk->missing_level;
@@ -153,9 +159,7 @@ static void put_end(json_t *document, const struct vminspect_guest_walk *walk)
 	json_put(document, "missing_level",
 		 string_json(vminspect_guest_level_name(walk->missing_level)));
 	json_put(document, "fault", string_json(fault_name(walk)));
-	json_put(document, "swap", shown(swapped && !walk->hidden,
-		 json_swap(walk->entry.swap_type, walk->entry.frame,
-			   area_path(walk->entry.swap_type), NULL)));
+	json_put(document, "swap", shown(swapped && !walk->hidden, slot_json(&walk->entry)));
 	json_put(document, "guest_page", size_json(walk->page_shift));
 	json_put(document, "nested_page", size_json(guest_nested_shift(walk)));
 	json_put(document, "host_page", size_json(guest_host_shift(walk)));

@@ -123,9 +123,9 @@ static int fail_open(const struct vmm *vmm, int error)
 		return fail("descriptor %d of process %s is no VM: see 'vminspect guest list'",
 			    vmm->vm_fd, vmm->target.name);
 	case -EOPNOTSUPP:
-		return fail("the kernel's KVM is not the one this module was built for: rebuild it");
+		return fail("the kernel's KVM is not what the module was built for: rebuild it");
 	case -ENOTTY:
-		return fail("guests take a newer module: install one version of module and program");
+		return fail("guests take a newer module: install one version of both");
 	default:
 		return fail_doing(DOING_TARGET, error, vmm->target.name, "");
 	}
