@@ -28,8 +28,8 @@
  *   slot 3   0x50000000, 2M of small pages
  *
  * Each page begins with its marker, base + GPA / 4K, but for pages of code and tables. What is
- * mapped where is in the array pages[] below. In mode none the small ones of them are where they
- * are.
+ * mapped where is in the array pages[] below; in mode none the small ones of them have their GPA as
+ * GVA.
  *
  * The report, lines of words, numbers other than descriptors and slots in hexadecimal:
  *
@@ -53,9 +53,10 @@
  *   unmap GVA       clears the last entry for a page
  *   remap GVA       restores it
  *   delete SLOT     takes a slot from the guest; we keep its memory
- *   pageout SLOT    pushes out all of its memory
+ *   pageout SLOT    pushes out all of its memory; of slot 0 only while the guest does not loop
  *   touch SLOT      reads all of its memory
- *   run             the guest once more, from its start to its halt; it touches what there is
+ *   run             the guest once more, from its start to its halt, unless it loops; it touches
+ *                   what there is
  *
  * If something is not as it should be, it says so and ends with status 1.
  */
