@@ -474,7 +474,7 @@ TEST(unknown_commands_are_no_commands)
 
 	ASSERT_GE(device, 0);
 	*(uint32_t *)argument = sizeof(argument);
-	for (nr = _IOC_NR(VMINSPECT_IOC_EVENTS) + 1; nr < 256; nr++) {
+	for (nr = _IOC_NR(VMINSPECT_IOC_GUEST) + 1; nr < 256; nr++) {
 		EXPECT_EQ(-ENOTTY, call(device, _IO(VMINSPECT_IOC_TYPE, nr), argument));
 		EXPECT_EQ(-ENOTTY, call(device, _IO(VMINSPECT_IOC_TYPE, nr), NULL));
 	}
@@ -628,10 +628,89 @@ TEST_F(info, names_the_features_of_this_kernel)
 	if (!access("/sys/kernel/debug/kprobes/list", F_OK))
 		features |= VMINSPECT_FEATURE_SWAP_IN | VMINSPECT_FEATURE_SWAP_OUT |
 			    VMINSPECT_FEATURE_READ | VMINSPECT_FEATURE_WRITE;
+	if (!access("/sys/module/kvm", F_OK))
+		features |= VMINSPECT_FEATURE_GUEST;
 	/* Only the kernel's configuration and version tell; no file does. */
 	features |= self->info.features &
-		    (VMINSPECT_FEATURE_DEVICE_PRIVATE | VMINSPECT_FEATURE_SWAP_MAP);
+		    (VMINSPECT_FEATURE_DEVICE_PRIVATE | VMINSPECT_FEATURE_SWAP_MAP |
+		     VMINSPECT_FEATURE_GUEST);
 	EXPECT_EQ(features, self->info.features);
+}
+
+/*
+ * GUEST: what is no VM
+ */
+FIXTURE(guest)
+{
+	int device;
+	struct vminspect_guest argument;
+};
+
+FIXTURE_SETUP(guest)
+{
+	self->device = device_open();
+	ASSERT_GE(self->device, 0);
+	self->argument = (struct vminspect_guest) {
+		.size = sizeof(self->argument), .vm_fd = self->device, .mem_fd = -1,
+	};
+}
+
+FIXTURE_TEARDOWN(guest)
+{
+	close(self->device);
+}
+
+TEST_F(guest, takes_no_descriptor_that_is_not_open)
+{
+	self->argument.vm_fd = -1;
+	EXPECT_EQ(-EBADF, call(self->device, VMINSPECT_IOC_GUEST, &self->argument));
+	self->argument.vm_fd = 1000000;
+	EXPECT_EQ(-EBADF, call(self->device, VMINSPECT_IOC_GUEST, &self->argument));
+	self->argument.vm_fd = self->device;
+	self->argument.mem_fd = 1000000;
+	EXPECT_EQ(-EBADF, call(self->device, VMINSPECT_IOC_GUEST, &self->argument));
+	self->argument.mem_fd = -2;
+	EXPECT_EQ(-EBADF, call(self->device, VMINSPECT_IOC_GUEST, &self->argument));
+}
+
+TEST_F(guest, takes_no_file_of_another_kind)
+{
+	const int fds[] = {
+		self->device, open("/dev/null", O_RDONLY), pagemap_open(getpid()),
+		eventfd(0, 0), epoll_create1(0), memfd_create("kvm-vm", 0),
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fds); i++) {
+		ASSERT_GE(fds[i], 0);
+		self->argument.vm_fd = fds[i];
+		EXPECT_EQ(-EINVAL, call(self->device, VMINSPECT_IOC_GUEST, &self->argument));
+		if (i)
+			close(fds[i]);
+	}
+}
+
+TEST_F(guest, refuses_flags_and_reserved_members)
+{
+	self->argument.flags = 1;
+	EXPECT_EQ(-EINVAL, call(self->device, VMINSPECT_IOC_GUEST, &self->argument));
+	self->argument.flags = 0;
+	self->argument.reserved = 1;
+	EXPECT_EQ(-EINVAL, call(self->device, VMINSPECT_IOC_GUEST, &self->argument));
+}
+
+TEST_F(guest, refuses_sizes_as_the_rules_have_it)
+{
+	struct {
+		struct vminspect_guest argument;
+		uint32_t more;
+	} longer = { .argument = self->argument, .more = 1 };
+
+	self->argument.size = sizeof(self->argument) - 1;
+	EXPECT_EQ(-EINVAL, call(self->device, VMINSPECT_IOC_GUEST, &self->argument));
+	longer.argument.size = sizeof(longer);
+	EXPECT_EQ(-E2BIG, call(self->device, VMINSPECT_IOC_GUEST, &longer));
+	EXPECT_EQ(-EFAULT, call(self->device, VMINSPECT_IOC_GUEST, NULL));
 }
 
 /*

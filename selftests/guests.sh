@@ -9,66 +9,15 @@
 
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 . selftests/tap.sh
+. selftests/vmm.sh
 
-guest=build/selftests/guest
 declare -A levels=([32]='22 12' [pae]='30 21 12' [4]='39 30 21 12' [5]='48 39 30 21 12')
-
-# words COMMAND: "ARGUMENTS" of each such line of the report
-words()
-{
-	printf '%s\n' "${lines[@]}" | sed -n "s/^$1 //p"
-}
-
-# has COMMAND ARGUMENTS: is this line in the report?
-has()
-{
-	words "$1" | grep -qx -- "$2"
-}
-
-# start_guest MODE [OPTION...]
-start_guest()
-{
-	mode=$1
-	shift
-	start "$guest" "$@" "$mode" 2>"$err"
-	equal 'messages' '' "$(<"$err")"
-}
-
-# Its input ends, and it ends.
-stop_guest()
-{
-	exec {to}>&-
-	wait "$pid"
-	equal 'status' 0 $?
-	equal 'messages' '' "$(<"$err")"
-	exec {from}<&-
-}
-
-# tell LINE: a command, which is obeyed
-tell()
-{
-	ask "$1"
-	equal "reply to '$1'" 'done' "$reply"
-}
 
 # read_memory HVA WORD_SIZE COUNT: words of the process, a line each, as 0x...
 read_memory()
 {
 	dd if="/proc/$pid/mem" bs="$2" skip=$(($1 / $2)) count="$3" 2>/dev/null |
 		od -An -v -w"$2" -t "x$2" | sed 's/^ */0x/'
-}
-
-# memory_of GPA: sets hva; empty if there is no memory
-memory_of()
-{
-	local start size address
-
-	hva=
-	while read -r _ _ start size address _; do
-		if (($1 >= start && $1 < start + size)); then
-			hva=$((address + $1 - start))
-		fi
-	done < <(words slot)
 }
 
 # All tables at once: they follow each other.

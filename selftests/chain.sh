@@ -1,0 +1,419 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Promise: `vminspect guest` follows a guest's addresses through both page tables down to machine
+# memory, or says which link is missing. The oracle stands outside the machine that runs the guest:
+# QEMU's monitor reads that machine's memory at the addresses that are told. Besides it, what the
+# guest was made of (selftests/vm/guest.c), smaps, and the swap device.
+# machines: kvm
+
+# shellcheck disable=SC1091,SC2154	# what is not assigned here comes from tap.sh
+
+cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
+. selftests/tap.sh
+. selftests/vmm.sh
+
+answer=$scratch/answer
+PATH=$PATH:$PWD/selftests/vm
+
+# translate ADDRESS...: the answer as JSON in $answer
+translate()
+{
+	works vminspect guest translate -J "$pid" "$@"
+	cp "$out" "$answer"
+}
+
+# translated EXPRESSION: of the first one
+translated()
+{
+	jq -r ".translations[0] | $1" "$answer"
+}
+
+# word_at PA: what the monitor reads there, sets word
+word_at()
+{
+	word=$(physmem "$1" 1)
+}
+
+# check_page GVA GPA SIZE MARKER: this is where it leads
+check_page()
+{
+	local pa
+
+	translate "$1"
+	equal "gpa of $1" "$(printf '0x%x' "$2")" "$(translated .gpa)"
+	[ "$mode" = none ] || equal "page of $1" $(($3)) "$(translated .guest_page)"
+	memory_of "$2"
+	if [ -z "$hva" ]; then
+		equal "what is missing at $1" 'slot null null null' \
+			"$(translated '"\(.missing) \(.hva) \(.pa) \(.state)"')"
+		return
+	fi
+	equal "hva of $1" "$(printf '0x%x' "$hva")" "$(translated .hva)"
+	equal "state of $1" 'present null' "$(translated '"\(.state) \(.missing)"')"
+	pa=$(translated .pa)
+	word_at "$pa"
+	equal "what is at $pa, for $1" $(($4)) $((word))
+}
+
+check_pages()
+{
+	local gva gpa bytes marker nr=0
+
+	while read -r gva gpa bytes marker; do
+		check_page "$gva" "$gpa" "$bytes" "$marker"
+		nr=$((nr + 1))
+	done < <(words map)
+	[ $nr -ge 9 ] || broken "only $nr pages"
+}
+
+# what is not there: see the report
+check_holes()
+{
+	local gva
+
+	for gva in $(words hole) $(words reserved); do
+		translate "$gva"
+		equal "$gva" 'guest null null null' \
+			"$(translated '"\(.missing) \(.gpa) \(.pa) \(.guest_page)"')"
+	done
+	[ "$mode" != none ] || return
+	works vminspect guest walk -J "$pid" "$(words hole)"
+	equal 'why the hole' not_present "$(jq -r .fault "$out")"
+	works vminspect guest walk -J "$pid" "$(words reserved)"
+	equal 'why the reserved bit' reserved_bit "$(jq -r .fault "$out")"
+}
+
+# All entries of a walk, guest's and nested, as "PA RAW" lines.
+entries_of()
+{
+	jq -r '.guest_levels[] | "\(.entry_pa) \(.raw) guest", (.nested[] | "\(.entry_pa) \(.raw) nested")' "$1"
+	jq -r '.nested[] | "\(.entry_pa) \(.raw) nested"' "$1"
+}
+
+# check_walk GVA GPA: each entry is there, and each follows from the one before it
+check_walk()
+{
+	local pa raw what nr=0
+
+	works vminspect guest walk -J "$pid" "$1"
+	cp "$out" "$answer"
+	while read -r pa raw what; do
+		# an entry of 32 bits is half of a word
+		word_at $((pa & -8))
+		if [ "$mode" = 32 ] && [ "$what" = guest ]; then
+			word=$((word >> (pa % 8 * 8) & 0xffffffff))
+		fi
+		equal "entry at $pa, for $1" $((raw)) $((word))
+		nr=$((nr + 1))
+	done < <(entries_of "$answer")
+	judge "walk of $1" "$answer" "
+		def low(\$text): \$text[-3:];
+		(select(.accesses != $nr + (if .missing then 0 else 1 end)) |
+			\"accesses: \\(.accesses), with $nr entries\"),
+		(select(.gpa != \"$(printf '0x%x' "$2")\") | \"gpa: \\(.gpa)\"),
+		(select(.pa != null and low(.pa) != low(.gpa)) | \"pa: \\(.pa), gpa: \\(.gpa)\"),
+		(select(.paging != \"npt\") | .paging)"
+}
+
+check_walks()
+{
+	local gva gpa
+
+	while read -r gva gpa _; do
+		check_walk "$gva" "$gpa"
+	done < <(words map)
+}
+
+# The last nested entry leads to the page that the host's tables lead to.
+check_agreement()
+{
+	local gva raw pa size
+
+	while read -r gva _; do
+		works vminspect guest walk -J "$pid" "$gva"
+		read -r raw pa size < <(jq -r '"\(.nested[-1].raw) \(.pa) \(.nested_page)"' "$out")
+		[ "$pa" != null ] || continue
+		equal "what the nested table has for $gva" $((pa & -size)) \
+			$((raw & 0xffffffffff000 & -size))
+	done < <(words map)
+}
+
+# check_mode MODE NAME NATIVE: what paging is called, and what it costs natively
+check_mode()
+{
+	start_guest "$1"
+	check_pages
+	check_holes
+	check_walks
+	check_agreement
+	works vminspect guest walk -J "$pid" 0x2000
+	equal 'mode' "$2 $3" "$(jq -r '"\(.mode) \(.native_accesses)"' "$out")"
+	equal 'cr3' $(($(words cr3))) $(($(jq -r .cr3 "$out")))
+	equal 'registers of one that halted' current "$(jq -r .registers "$out")"
+	stop_guest
+}
+
+real_mode()
+{
+	check_mode none none 1
+}
+promise 'without paging: markers where we say, each entry as the monitor reads it' real_mode
+
+two_levels()
+{
+	check_mode 32 32-bit 3
+}
+promise '32-bit paging, 4K and 4M: the same' two_levels
+
+three_levels()
+{
+	check_mode pae PAE 4
+}
+promise 'PAE, 4K and 2M: the same' three_levels
+
+four_levels()
+{
+	check_mode 4 4-level 5
+}
+promise 'four levels, 4K, 2M and 1G: the same' four_levels
+
+five_levels()
+{
+	check_mode 5 5-level 6
+}
+promise 'five levels: the same' five_levels
+
+tells_sizes()
+{
+	start_guest 4
+	works vminspect guest walk -J "$pid" 0x30400000
+	equal 'huge in both' '2097152 2097152 2097152 2097152' \
+		"$(jq -r '"\(.guest_page) \(.nested_page) \(.host_page) \(.effective_page)"' "$out")"
+	works vminspect guest walk -J "$pid" 0x30000000
+	equal 'huge in the guest' '2097152 4096 4096' \
+		"$(jq -r '"\(.guest_page) \(.nested_page) \(.effective_page)"' "$out")"
+	works vminspect guest walk -J "$pid" 0x10004000
+	equal 'huge on the host' '4096 2097152 4096' \
+		"$(jq -r '"\(.guest_page) \(.nested_page) \(.effective_page)"' "$out")"
+	stop_guest
+}
+promise 'page sizes of both tables, and the smaller one as what the TLB can hold' tells_sizes
+
+# check_on_device DEVICE OFFSET MARKER GPA: is the page there?
+check_on_device()
+{
+	local there
+
+	there=$(dd if="$1" bs=4096 skip="$2" count=1 iflag=direct status=none | od -An -t x8 -N 8)
+	equal "what is on $1 at page $2" $(($3)) $((0x${there# }))
+}
+
+follows_to_swap()
+{
+	local device offset marker
+
+	start_guest 4
+	tell 'pageout 3'
+	marker=$(words map | awk '$1 == "0x10005000" { print $4 }')
+	translate 0x10005000
+	equal 'what is missing' 'host swapped null' "$(translated '"\(.missing) \(.state) \(.pa)"')"
+	equal 'gpa' 0x50003000 "$(translated .gpa)"
+	read -r device offset < <(translated '"\(.swap.device) \(.swap.offset)"')
+	sync
+	check_on_device "$device" "$offset" "$marker"
+	works vminspect guest maps -J "$pid"
+	equal 'swapped of slot 3' $((2 << 20)) "$(jq '.slots[] | select(.slot == 3) | .swapped' "$out")"
+
+	tell 'touch 3'
+	check_page 0x10005000 0x50003000 0x1000 "$marker"
+	works vminspect guest walk -J "$pid" 0x10005000
+	equal 'nested entry of what the guest has not touched again' 'present []' \
+		"$(jq -r '"\(.state) \(.nested[-1].flags)"' "$out")"
+	tell run
+	works vminspect guest walk -J "$pid" 0x10005000
+	equal 'nested entry once it has' true "$(jq '.nested[-1].flags | contains(["present"])' "$out")"
+
+	tell 'pageout 0'
+	translate 0x10005000
+	equal 'a table that is out' 'host swapped PML4 null null' \
+		"$(translated '"\(.missing) \(.state) \(.level) \(.gpa) \(.pa)"')"
+	tell run
+	check_pages
+	stop_guest
+}
+promise 'what the host has swapped out: on which device and where, data and tables' follows_to_swap
+
+follows_changes()
+{
+	start_guest 4
+	tell 'unmap 0x10000000'
+	translate 0x10000000
+	equal 'unmapped' 'guest null' "$(translated '"\(.missing) \(.gpa)"')"
+	tell 'remap 0x10000000'
+	translate 0x10000000
+	equal 'mapped again' 'null 0x600000' "$(translated '"\(.missing) \(.gpa)"')"
+	tell 'delete 2'
+	translate 0x10004000
+	equal 'without its slot' 'slot 0x40007000 null' "$(translated '"\(.missing) \(.gpa) \(.hva)"')"
+	works vminspect guest maps -J "$pid"
+	equal 'slots left' '[0,1,3]' "$(jq -c '[.slots[].slot]' "$out")"
+	stop_guest
+}
+promise 'a page unmapped by the guest, a slot taken from it: the link that is missing' follows_changes
+
+lists_slots()
+{
+	start_guest 4 -d -2
+	works vminspect guest maps -J "$pid"
+	jq -r '.slots[] | "\(.slot) \(.as) \(.gpa) \(.size) \(.hva)"' "$out" >"$scratch/got"
+	words slot | while read -r id as gpa bytes address _; do
+		printf '%d %d 0x%x %d 0x%x\n' "$id" "$as" "$gpa" "$bytes" "$address"
+	done >"$scratch/wanted"
+	same 'slots' "$scratch/wanted" "$scratch/got"
+	equal 'flags' '[[],["readonly"],["log_dirty"],[]]' "$(jq -c '[.slots[].flags]' "$out")"
+	equal 'huge' "[0,0,$((4 << 20)),0]" "$(jq -c '[.slots[].huge]' "$out")"
+	equal 'resident' "[$((16 << 20)),$((2 << 20)),$((4 << 20)),$((2 << 20))]" \
+		"$(jq -c '[.slots[].resident]' "$out")"
+	works vminspect guest list -J
+	equal 'the guest' "$pid guest 2 $((24 << 20)) $((24 << 20)) $((4 << 20)) 0 0 npt" \
+		"$(jq -r '.guests[0] | "\(.pid) \(.comm) \(.vcpus) \(.memory) \(.resident) \(.huge) \(.swapped) \(.unpopulated) \(.paging)"' "$out")"
+	equal 'its descriptor' "$(words vm)" "$(jq '.guests[0].vm_fd' "$out")"
+	stop_guest
+}
+promise 'list and maps: slots, flags, what the host has of them' lists_slots
+
+takes_other_tables()
+{
+	start_guest 4 -c
+	translate --cr3 0xf0000000 0x2000
+	equal 'CR3 in no slot' 'slot PML4 null' "$(translated '"\(.missing) \(.level) \(.gpa)"')"
+	# the table of the top as data: it leads to itself or nowhere, in as many steps as ever
+	translate --cr3 0x103000 0x1000
+	[ "$(translated .missing)" != null ] || broken 'a table of entries of pages leads somewhere'
+	translate --cr3 "$(words cr3)" 0x2000
+	equal 'its own CR3, with flags' 0x2000 "$(translated .gpa)"
+	translate --gpa 0x600000
+	equal 'a guest-physical address' 'null 0x600000 null' \
+		"$(translated '"\(.gva) \(.gpa) \(.missing)"')"
+	word_at "$(translated .pa)"
+	equal 'what is there' $(($(words base) + 0x600)) $((word))
+	stop_guest
+}
+promise '--cr3 and --gpa: other tables, none at all, and tables that are nonsense' takes_other_tables
+
+says_what_registers_are_worth()
+{
+	start_guest 4 -l -2
+	works vminspect guest walk -J "$pid" 0x2000
+	equal 'of one that runs' last_exit "$(jq -r .registers "$out")"
+	run vminspect guest walk "$pid" 0x2000 --vcpu 1
+	check_refusal 1 'has not run yet' vminspect guest walk --vcpu 1
+	run vminspect guest walk "$pid" 0x2000 --vcpu 7
+	check_refusal 1 'no vCPU 7' vminspect guest walk --vcpu 7
+	stop_guest
+}
+promise 'a vCPU that runs, one that never ran, one that there is not' says_what_registers_are_worth
+
+refuses_nonsense()
+{
+	local user=(setpriv --reuid=1000 --regid=1000 --clear-groups)
+
+	run vminspect guest maps $$
+	check_refusal 1 'runs no guest' vminspect guest maps $$
+	run vminspect guest maps 4194999
+	check_refusal 1 'no process' vminspect guest maps 4194999
+	start_guest 4
+	run vminspect guest maps "$pid" --vm 1
+	check_refusal 1 'is no VM' vminspect guest maps --vm 1
+	run vminspect guest maps "$pid" --vm "$(words vcpu)"
+	check_refusal 1 'is no VM' vminspect guest maps --vm "$(words vcpu)"
+	run vminspect guest maps "$pid" --vm 999
+	check_refusal 1 'is no VM' vminspect guest maps --vm 999
+	chmod 666 /dev/vminspect
+	run "${user[@]}" vminspect guest maps "$pid"
+	check_refusal 1 'may not be read by you' vminspect guest maps, as another user
+	chmod 600 /dev/vminspect
+	stop_guest
+	for option in '--vm x' '--vcpu -1' '--cr3 x' '--cr3 1 --gpa'; do
+		# shellcheck disable=SC2086	# words
+		run vminspect guest translate $$ 0 $option
+		check_refusal 2 '' vminspect guest translate "$option"
+	done
+	for words in 'nonsense' 'maps' 'translate 1' 'walk 1' 'walk 1 x' 'walk 1 2 3' 'list 1'; do
+		# shellcheck disable=SC2086	# words
+		run vminspect guest $words
+		check_refusal 2 '' vminspect guest "$words"
+	done
+}
+promise 'who runs no guest, what is no VM, who may not look, wrong usage: a sentence' refuses_nonsense
+
+# Translates all the time, until it does not work any more. Says so in $scratch/hunted.
+hunt()
+{
+	local tries=0
+
+	while vminspect guest translate "$1" 0x2000 0x10004000 0x10005000 >"$scratch/hunt" 2>&1; do
+		tries=$((tries + 1))
+	done
+	echo $tries >"$scratch/hunted"
+}
+
+survives_changes()
+{
+	local hunter
+
+	start_guest 4 -l
+	hunt "$pid" &
+	hunter=$!
+	for _ in 1 2 3; do
+		tell 'unmap 0x10000000'
+		tell 'pageout 3'
+		tell 'touch 3'
+		tell 'remap 0x10000000'
+		tell 'pageout 2'
+		tell 'touch 2'
+	done
+	tell 'delete 2'
+	kill -KILL "$pid"
+	wait "$pid" 2>/dev/null
+	exec {to}>&- {from}<&-
+	wait $hunter
+	[ "$(<"$scratch/hunted")" -gt 0 ] || broken "it never worked: $(<"$scratch/hunt")"
+	equal 'lines of the last message' 1 "$(grep -c '^vminspect' "$scratch/hunt")"
+}
+promise 'tables, slots and the VMM itself may go while they are walked' survives_changes
+
+leaves_kvm_alone()
+{
+	start_guest 4
+	works vminspect guest translate "$pid" 0x2000
+	stop_guest
+	rmmod kvm-amd || broken 'kvm-amd cannot be unloaded'
+	rmmod kvm irqbypass 2>"$scratch/rmmod" || broken "kvm cannot be unloaded: $(<"$scratch/rmmod")"
+	run vminspect guest list
+	check_refusal 0 'KVM is not loaded' vminspect guest list
+	run vminspect guest maps $$
+	check_refusal 1 'KVM is not loaded' vminspect guest maps
+	modprobe kvm-amd
+}
+promise 'afterwards kvm can be unloaded; without it a sentence says so' leaves_kvm_alone
+
+shows_shadow_paging()
+{
+	rmmod kvm-amd && modprobe kvm-amd npt=0 || broken 'no kvm-amd npt=0'
+	start_guest 4
+	works vminspect guest walk -J "$pid" 0x10004000
+	equal 'with shadow paging' 'shadow null 0x40007000 []' \
+		"$(jq -r '"\(.paging) \(.accesses) \(.gpa) \(.nested)"' "$out")"
+	check_pages
+	works vminspect guest list -J
+	equal 'list' shadow "$(jq -r '.guests[0].paging' "$out")"
+	stop_guest
+	rmmod kvm-amd
+	modprobe kvm-amd
+}
+promise 'shadow paging is called so, and the chain goes by the slots' shows_shadow_paging
+
+modprobe kvm-amd || exit 1
+keep_promises

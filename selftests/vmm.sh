@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034,SC2154	# what is assigned here is used there, and so on
+#
+# What tests of guests share, after tap.sh: a guest whose memory is known (selftests/vm/guest.c).
+# `lines` is its report, `pid` the process, which is its VMM.
+
+guest=build/selftests/guest
+
+# words COMMAND: "ARGUMENTS" of each such line of the report
+words()
+{
+	printf '%s\n' "${lines[@]}" | sed -n "s/^$1 //p"
+}
+
+# has COMMAND ARGUMENTS: is this line in the report?
+has()
+{
+	words "$1" | grep -qx -- "$2"
+}
+
+# start_guest MODE [OPTION...]
+start_guest()
+{
+	mode=$1
+	shift
+	start "$guest" "$@" "$mode" 2>"$err"
+	equal 'messages' '' "$(<"$err")"
+}
+
+# Its input ends, and it ends.
+stop_guest()
+{
+	exec {to}>&-
+	wait "$pid"
+	equal 'status' 0 $?
+	equal 'messages' '' "$(<"$err")"
+	exec {from}<&-
+}
+
+# tell LINE: a command, which is obeyed
+tell()
+{
+	ask "$1"
+	equal "reply to '$1'" 'done' "$reply"
+}
+
+# memory_of GPA: sets hva; empty if there is no memory
+memory_of()
+{
+	local start size address
+
+	hva=
+	while read -r _ _ start size address _; do
+		if (($1 >= start && $1 < start + size)); then
+			hva=$((address + $1 - start))
+		fi
+	done < <(words slot)
+}
