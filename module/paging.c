@@ -33,6 +33,7 @@
 /* Of a 32-bit entry for 4 MiB: bits 13 to 20 are bits 32 to 39 of the address (PSE-36). */
 #define PSE36_SHIFT	13
 #define PSE36_MASK	GENMASK_ULL(20, 13)
+#define PSE36_PA_BITS	40
 
 static bool is_long(const struct vmi_paging *paging)
 {
@@ -177,6 +178,14 @@ static u64 reserved_below(const struct vmi_paging *paging, unsigned int level)
 	return GENMASK_ULL(vmi_paging_shift(paging, level) - 1, 13);
 }
 
+/* In 32-bit paging: those between the two parts of a large page's address. */
+static u64 reserved_pse36(const struct vmi_paging *paging)
+{
+	unsigned int high = min_t(unsigned int, paging->pa_bits, PSE36_PA_BITS) - 32;
+
+	return GENMASK_ULL(21, PSE36_SHIFT + high);
+}
+
 /**
  * vmi_paging_reserved() - does a present entry have bits that must be clear?
  * @paging: how the tables are read
@@ -188,9 +197,8 @@ bool vmi_paging_reserved(const struct vmi_paging *paging, unsigned int level, u6
 	u64 reserved;
 
 	if (paging->mode == VMINSPECT_MODE_32BIT)
-		/* PSE-36 leaves bit 21 */
 		return level == 2 && vmi_paging_leaf(paging, level, raw) &&
-		       (raw & BIT_ULL(21));
+		       (raw & reserved_pse36(paging));
 
 	reserved = paging->pa_bits < 52 ? GENMASK_ULL(51, paging->pa_bits) : 0;
 	reserved &= ~paging->c_bit;
