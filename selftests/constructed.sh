@@ -3,7 +3,8 @@
 #
 # Kinds of entries that no stock kernel makes, and all others, as the kernel's own constructors
 # make them, are decoded rightly. The tests are modules: constructed/entry_test.c has the memory
-# of devices configured in, entry_test_stock.c is the same with the kernel's own configuration.
+# of devices configured in, entry_test_stock.c is the same with the kernel's own configuration,
+# paging_test.c has tables of guests and nested ones, in modes that no guest here is in.
 #
 # machines: default la57
 
@@ -12,7 +13,7 @@ status=0
 nr=0
 
 echo "TAP version 13"
-for module in entry_test entry_test_stock; do
+for module in entry_test entry_test_stock paging_test; do
 	file=$tree/build/$(uname -r)/$module.ko
 	results=/sys/kernel/debug/$module
 	if ! insmod "$file"; then
@@ -21,7 +22,7 @@ for module in entry_test entry_test_stock; do
 		status=1
 		continue
 	fi
-	# One plan for both, at the end.
+	# One plan for all, at the end.
 	while read -r line; do
 		case $line in
 		ok*|"not ok"*)

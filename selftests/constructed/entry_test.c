@@ -13,31 +13,15 @@
 #define CONFIG_DEVICE_PRIVATE 1
 #endif
 
-#include <linux/debugfs.h>
 #include <linux/gfp.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
-#include <linux/sizes.h>
 
 #include "module/entry.c"
+#include "tap.h"
 
 /* On all levels alike */
 static const unsigned int shifts[] = { PAGE_SHIFT, PMD_SHIFT, PUD_SHIFT };
-
-static char tap[SZ_16K];
-static struct debugfs_blob_wrapper tap_blob = { .data = tap };
-static struct dentry *tap_file;
-static unsigned int nr_tests, nr_wrong;
-
-static __printf(1, 2) void say(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	tap_blob.size += vscnprintf(tap + tap_blob.size, sizeof(tap) - tap_blob.size, format,
-				    args);
-	va_end(args);
-}
 
 static const struct vmi_entry *decode(u64 raw, unsigned int shift, unsigned long vm_flags)
 {
@@ -402,10 +386,7 @@ static void soft_dirty_of_hugetlb_and_devices(void)
 		  0x40000, USER_READ);
 }
 
-static const struct {
-	void (*run)(void);
-	const char *promise;
-} tests[] = {
+static const struct tap_test tests[] = {
 	{ nothing, "an empty entry is none" },
 	{ slots_of_all_areas, "a swapped page shows area and offset, from the first to the last" },
 	{ migration, "a migrating page shows its frame and what it may do" },
@@ -430,21 +411,12 @@ static const struct {
 
 static int __init entry_test_init(void)
 {
-	unsigned int i;
-
-	say("TAP version 13\n1..%zu\n", ARRAY_SIZE(tests));
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		nr_wrong = 0;
-		tests[i].run();
-		say("%sok %u %s\n", nr_wrong ? "not " : "", ++nr_tests, tests[i].promise);
-	}
-	tap_file = debugfs_create_blob(KBUILD_MODNAME, 0400, NULL, &tap_blob);
-	return PTR_ERR_OR_ZERO(tap_file);
+	return tap_run(tests, ARRAY_SIZE(tests));
 }
 
 static void __exit entry_test_exit(void)
 {
-	debugfs_remove(tap_file);
+	tap_remove();
 }
 
 module_init(entry_test_init);
