@@ -101,6 +101,10 @@ check: packages	## run the tests; TESTS= names some, MACHINES= some machines
 check-swap:	## the longer ones: programs that swap, watched by our tracer and by others
 	@$(MAKE) check MACHINES=swap
 
+.PHONY: check-guests
+check-guests:	## guests of KVM, looked at from three machines: theirs, ours, and the one around it
+	@$(MAKE) check MACHINES=kvm
+
 .PHONY: lint
 lint: $(O)/linux/.done	## checkpatch, sparse, compiler warnings, shellcheck
 	@selftests/lint.sh

@@ -18,6 +18,10 @@
 #include "paging.h"
 #include "scan.h"
 
+/* The entry's own flags, and where a swapped page is besides. */
+#define PLACE_FLAGS							\
+	((VMINSPECT_PAGE_FLAGS & ~VMINSPECT_PAGE_FROM_PAGE) | VMINSPECT_PAGE_SWAPCACHE)
+
 /* A page that is moved each time we have found it: not by accident. */
 #define READ_TRIES	16
 
@@ -48,8 +52,7 @@ struct guest_step {
 static int place_look(struct vmi_guest *guest, struct guest_place *place)
 {
 	int ret = vmi_scan_translate(&guest->target, &place->hva, &place->entry, 1,
-				     VMINSPECT_RETURN_FRAME |
-				     (VMINSPECT_PAGE_FLAGS & ~VMINSPECT_PAGE_FROM_PAGE),
+				     VMINSPECT_RETURN_FRAME | PLACE_FLAGS,
 				     0, true);
 
 	return min(ret, 0);

@@ -204,8 +204,12 @@ bool vmi_paging_reserved(const struct vmi_paging *paging, unsigned int level, u6
 	reserved &= ~paging->c_bit;
 	if (paging->mode == VMINSPECT_MODE_PAE) {
 		reserved |= GENMASK_ULL(62, 52);
+		/*
+		 * Checked when CR3 is loaded. Processors that read them in each walk, as
+		 * with NPT, may mark them as accessed afterwards.
+		 */
 		if (level == 3)
-			reserved |= ENTRY_NX | GENMASK_ULL(8, 5) | GENMASK_ULL(2, 1);
+			reserved |= ENTRY_NX | GENMASK_ULL(8, 6) | GENMASK_ULL(2, 1);
 	}
 	if (!paging->nx)
 		reserved |= ENTRY_NX;

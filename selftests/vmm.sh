@@ -23,8 +23,8 @@ start_guest()
 {
 	mode=$1
 	shift
-	start "$guest" "$@" "$mode" 2>"$err"
-	equal 'messages' '' "$(<"$err")"
+	start "$guest" "$@" "$mode" 2>"$scratch/guest.err"
+	equal 'messages' '' "$(<"$scratch/guest.err")"
 }
 
 # Its input ends, and it ends.
@@ -33,7 +33,7 @@ stop_guest()
 	exec {to}>&-
 	wait "$pid"
 	equal 'status' 0 $?
-	equal 'messages' '' "$(<"$err")"
+	equal 'messages' '' "$(<"$scratch/guest.err")"
 	exec {from}<&-
 }
 

@@ -893,7 +893,7 @@ struct vminspect_guest_slot {
 #define VMINSPECT_NESTED_NONE		0	/* not known: nothing has been set up */
 #define VMINSPECT_NESTED_NPT		1
 #define VMINSPECT_NESTED_EPT		2
-#define VMINSPECT_NESTED_SHADOW		3	/* KVM keeps tables from virtual to machine addresses */
+#define VMINSPECT_NESTED_SHADOW		3	/* KVM's tables lead from virtual addresses */
 
 /* What makes a vCPU's tables unreadable */
 #define VMINSPECT_VCPU_NESTED		(1U << 0)	/* it runs a guest of its own */
@@ -994,7 +994,7 @@ struct vminspect_guest_level {
  * @vcpu: in: number of the vCPU whose registers and nested table are taken
  * @hidden: out: mask of VMINSPECT_HIDDEN_*
  * @entry: out: what stands behind @hva, as VMINSPECT_IOC_TRANSLATE would tell it with flags of
- *	the entry alone
+ *	the entry alone, and VMINSPECT_PAGE_SWAPCACHE
  * @mode: out: VMINSPECT_MODE_*
  * @registers: out: VMINSPECT_REGISTERS_*
  * @paging: out: VMINSPECT_NESTED_*

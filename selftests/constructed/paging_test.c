@@ -319,7 +319,7 @@ static void reserved_without_nxe(void)
 	expect_reserved(&long5, 5, 0x01, 0x800fc00000000080);
 	expect_reserved(&legacy, 1, 0x01, 0xffffc00000000000);
 	expect_reserved(&legacy, 2, 0x81, 0xffffc000001fe000);
-	expect_reserved(&legacy, 3, 0x01, 0xffffc000000001e6);
+	expect_reserved(&legacy, 3, 0x01, 0xffffc000000001c6);
 }
 
 static void reserved_pae(void)
@@ -329,14 +329,14 @@ static void reserved_pae(void)
 	expect_reserved(&paging, 1, 0x01, 0x7fffc00000000000);
 	expect_reserved(&paging, 2, 0x01, 0x7fffc00000000000);
 	expect_reserved(&paging, 2, 0x81, 0x7fffc000001fe000);
-	expect_reserved(&paging, 3, 0x01, 0xffffc000000001e6);
+	expect_reserved(&paging, 3, 0x01, 0xffffc000000001c6);
 	paging.pa_bits = 36;
 	expect_reserved(&paging, 1, 0x01, 0x7ffffff000000000);
-	expect_reserved(&paging, 3, 0x01, 0xfffffff0000001e6);
+	expect_reserved(&paging, 3, 0x01, 0xfffffff0000001c6);
 	paging.pa_bits = 52;
 	expect_reserved(&paging, 1, 0x01, 0x7ff0000000000000);
 	expect_reserved(&paging, 2, 0x81, 0x7ff00000001fe000);
-	expect_reserved(&paging, 3, 0x01, 0xfff00000000001e6);
+	expect_reserved(&paging, 3, 0x01, 0xfff00000000001c6);
 }
 
 /* M is the width, of 40 bits at most: of a 4 MiB page's entry 21 to M - 19 are reserved. */
