@@ -349,6 +349,37 @@ refuses_nonsense()
 }
 promise 'who runs no guest, what is no VM, who may not look, wrong usage: a sentence' refuses_nonsense
 
+# Pages go out and come in at the addresses that the guest knows them by.
+traces_a_guest()
+{
+	local tracer
+
+	start_guest 4
+	vminspect trace -J --to "$scratch/events" "$pid" >"$out" 2>"$err" &
+	tracer=$!
+	for _ in {1..100}; do
+		[ ! -s "$scratch/events" ] || break
+		sleep 0.1
+	done
+	tell 'pageout 3'
+	tell 'touch 3'
+	kill -INT $tracer
+	wait $tracer
+	equal 'status of trace' 0 $?
+	for kind in swap_out swap_in; do
+		jq -r "select(.event == \"$kind\" and .gpa != null) | .gpa" "$scratch/events" | sort \
+			>"$scratch/got"
+		seq $((0x50000000)) 4096 $((0x501ff000)) | xargs printf '0x%x\n' | sort \
+			>"$scratch/wanted"
+		same "pages of $kind" "$scratch/wanted" "$scratch/got"
+	done
+	judge 'gpa and va' "$scratch/events" '
+		select(.event == "swap_out" and .gpa != null) |
+		select(.gpa[-3:] != .va[-3:]) | tojson'
+	stop_guest
+}
+promise 'trace of a VMM tells the guest-physical address of what goes out and comes back' traces_a_guest
+
 # Translates all the time, until it does not work any more. Says so in $scratch/hunted.
 hunt()
 {
@@ -402,7 +433,8 @@ promise 'afterwards kvm can be unloaded; without it a sentence says so' leaves_k
 
 shows_shadow_paging()
 {
-	rmmod kvm-amd && modprobe kvm-amd npt=0 || broken 'no kvm-amd npt=0'
+	rmmod kvm-amd
+	modprobe kvm-amd npt=0 || broken 'no kvm-amd npt=0'
 	start_guest 4
 	works vminspect guest walk -J "$pid" 0x10004000
 	equal 'with shadow paging' 'shadow null 0x40007000 []' \

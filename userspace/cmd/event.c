@@ -17,7 +17,7 @@
 enum {
 	COL_TIME, COL_EVENT, COL_PID, COL_COMM, COL_VA, COL_PAGES, COL_SWAP, COL_SOURCE,
 	COL_FLAGS, COL_LATENCY, COL_AS, COL_ACTOR, COL_TID, COL_MAPPING, COL_DEVICE, COL_CGROUP,
-	COL_IP, COL_INODE, COL_INDEX,
+	COL_IP, COL_INODE, COL_INDEX, COL_GPA,
 };
 
 static const struct column columns[] = {
@@ -42,6 +42,7 @@ static const struct column columns[] = {
 	[COL_IP] = { "IP", 14, COLUMN_ADDRESS, 0, "instruction that faulted" },
 	[COL_INODE] = { "INODE", 8, COLUMN_COUNT, 0, "of shared memory: its file" },
 	[COL_INDEX] = { "INDEX", 8, COLUMN_COUNT, 0, "of shared memory: page in the file" },
+	[COL_GPA] = { "GPA", 12, COLUMN_ADDRESS, 0, "of a VMM: address in its guest" },
 };
 
 /* By the position of their bits. */
@@ -97,6 +98,13 @@ static void number_value(struct value *value, __u64 number, bool known)
 	value->number = number;
 }
 
+/* Return: whether the address of an event is one of a guest. */
+static bool find_gpa(const struct event_row *row, __u64 *gpa)
+{
+	return row->guests && (row->event->flags & VMINSPECT_EVENT_VA) &&
+	       guest_memory_find(row->guests, row->event->va, gpa);
+}
+
 static void owner_value(struct value *value, int column, const struct event_row *row)
 {
 	const struct vminspect_event *event = row->event;
@@ -110,6 +118,9 @@ static void owner_value(struct value *value, int column, const struct event_row 
 		break;
 	case COL_VA:
 		number_value(value, event->va, event->flags & VMINSPECT_EVENT_VA);
+		break;
+	case COL_GPA:
+		value->null = !find_gpa(row, &value->number);
 		break;
 	case COL_IP:
 		number_value(value, event->ip, event->ip);
@@ -186,6 +197,7 @@ static void event_value(struct value *value, int column, const void *record)
 	case COL_PID:
 	case COL_COMM:
 	case COL_VA:
+	case COL_GPA:
 	case COL_IP:
 	case COL_MAPPING:
 	case COL_CGROUP:
@@ -268,11 +280,17 @@ static void print_owner(const struct event_row *row)
 {
 	const struct vminspect_event *event = row->event;
 	bool has_va = event->flags & VMINSPECT_EVENT_VA;
+	__u64 gpa = 0;
 
 	print_number("pid", event->pid, event->pid);
 	print_string("comm", known_name(event->comm));
 	print_string("cgroup", cgroup_path(event->cgroup));
 	print_address("va", event->va, has_va);
+	if (row->guests) {
+		bool known = find_gpa(row, &gpa);
+
+		print_address("gpa", gpa, known);
+	}
 	print_string("mapping", row->mapping);
 	if (event->flags & VMINSPECT_EVENT_SHMEM)
 		printf(",\"shmem\":{\"inode\":%llu,\"index\":%llu,\"dev\":\"%u:%u\"}",

@@ -5,6 +5,7 @@
 #ifndef EVENT_H
 #define EVENT_H
 
+#include "memory.h"
 #include "table.h"
 #include "vminspect.h"
 
@@ -12,6 +13,7 @@ struct event_row {
 	const struct vminspect_event *event;
 	__u64 start_ns;		/* what its time counts from in a table */
 	const char *mapping;	/* NULL: not known */
+	const struct guest_memory *guests;	/* of the process; NULL: it has none */
 };
 
 /* A row is a struct event_row. */

@@ -61,6 +61,7 @@ static struct {
 struct trace {
 	const struct output *out;
 	struct subject subject;
+	struct guest_memory guests;	/* of the subject's, if that is a process */
 	struct address pages_of;
 
 	struct vminspect_events request;
@@ -229,7 +230,10 @@ static void take_glimpse(const struct vminspect_event *event)
 static void take_event(void *arg, const struct vminspect_event *event)
 {
 	struct trace *trace = arg;
-	struct event_row row = { .event = event, .start_ns = trace->start_ns };
+	struct event_row row = {
+		.event = event, .start_ns = trace->start_ns,
+		.guests = trace->guests.nr ? &trace->guests : NULL,
+	};
 	struct mapping mapping;
 	bool known;
 
@@ -520,7 +524,11 @@ static int trace_run(const struct output *out, int argc, char **argv)
 	}
 	ret = subject_open(&trace.subject);
 	if (!ret) {
+		if (trace.subject.pid)
+			guest_memory_take(&trace.guests, &trace.subject.target.process,
+					  trace.subject.target.device);
 		ret = open_and_trace(&trace);
+		guest_memory_free(&trace.guests);
 		subject_close(&trace.subject);
 	}
 out_free_table:
