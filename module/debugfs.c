@@ -5,6 +5,7 @@
  *	cat info
  *	exec 3<>maps; echo PID >&3; cat <&3; exec 3>&-
  *	exec 3<>walk; echo PID 0xADDRESS >&3; cat <&3; exec 3>&-
+ *	cat guests
  *	cat events
  *	cat stats
  *
@@ -35,6 +36,7 @@
 #include "chardev.h"
 #include "debugfs.h"
 #include "event.h"
+#include "guest.h"
 #include "probe.h"
 #include "reader.h"
 #include "scan.h"
@@ -688,6 +690,7 @@ void vmi_debugfs_init(void)
 	debugfs_create_file("walk", 0600, debugfs_dir, NULL, &walk_fops);
 	debugfs_create_file("events", 0600, debugfs_dir, NULL, &events_fops);
 	debugfs_create_file("stats", 0600, debugfs_dir, NULL, &stats_fops);
+	vmi_guests_debugfs(debugfs_dir);
 	vmi_chardev_offer(VMINSPECT_FEATURE_DEBUGFS);
 }
 

@@ -16,11 +16,15 @@
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
 #include <linux/err.h>
+#include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/kallsyms.h>
 #include <linux/kvm_host.h>
 #include <linux/magic.h>
 #include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -300,6 +304,65 @@ unsigned int vmi_guest_nested(struct vmi_guest *guest, struct kvm_vcpu *vcpu, u6
 	rcu_read_unlock();
 	read_unlock(&guest->kvm->mmu_lock);
 	return nr;
+}
+
+/* Called with the lock of the table of descriptors held. @arg: where to leave the file. */
+static int guest_take_vm(const void *arg, struct file *file, unsigned int fd)
+{
+	struct file **found = (struct file **)arg;
+
+	if (!guest_is_vm(file))
+		return 0;
+	*found = get_file(file);
+	return fd + 1;
+}
+
+/* The first VM of a process from a descriptor on, or NULL. RCU keeps the task. */
+static struct file *guest_vm_of(struct task_struct *task, unsigned int *fd)
+{
+	struct file *found = NULL;
+
+	task_lock(task);
+	if (task->files)
+		*fd = iterate_fd(task->files, *fd, guest_take_vm, &found) - 1;
+	task_unlock(task);
+	return found;
+}
+
+/**
+ * vmi_guest_next_vm() - the next VM of the machine
+ * @tgid: in and out: the process that has it open
+ * @fd: in and out: its descriptor there, from which on is looked
+ *
+ * Return: its file, for fput(); NULL after the last one
+ */
+struct file *vmi_guest_next_vm(pid_t *tgid, unsigned int *fd)
+{
+	pid_t from = *tgid;
+	unsigned int from_fd = *fd;
+	struct task_struct *task;
+	struct file *found = NULL;
+
+	/* preemptible; its length is that of the list of processes */
+	rcu_read_lock();
+	for_each_process(task) {
+		pid_t nr = task_tgid_nr(task);
+		unsigned int at = nr == from ? from_fd : 0;
+		struct file *vm;
+
+		if (nr < from || (found && nr > *tgid))
+			continue;
+		vm = guest_vm_of(task, &at);
+		if (!vm)
+			continue;
+		if (found)
+			fput(found);
+		found = vm;
+		*tgid = nr;
+		*fd = at;
+	}
+	rcu_read_unlock();
+	return found;
 }
 
 static int guest_do_slot(struct vmi_guest *guest, void *arg)

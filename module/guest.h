@@ -9,6 +9,7 @@
 
 #include "target.h"
 
+struct dentry;
 struct kvm;
 struct kvm_vcpu;
 
@@ -26,11 +27,17 @@ struct vmi_guest {
 
 #if IS_ENABLED(CONFIG_KVM)
 int vmi_guest_open(struct file *file, struct vminspect_guest *request, struct file **made);
+struct file *vmi_guest_next_vm(pid_t *tgid, unsigned int *fd);
+void vmi_guests_debugfs(struct dentry *directory);
 #else
 static inline int vmi_guest_open(struct file *file, struct vminspect_guest *request,
 				 struct file **made)
 {
 	return -EOPNOTSUPP;
+}
+
+static inline void vmi_guests_debugfs(struct dentry *directory)
+{
 }
 #endif
 

@@ -284,6 +284,48 @@ lists_slots()
 }
 promise 'list and maps: slots, flags, what the host has of them' lists_slots
 
+# The same as text, of two guests at once, in pieces of a few bytes.
+shows_text()
+{
+	local other
+
+	start_guest 4 -2
+	mkfifo "$scratch/never"
+	"$guest" none <>"$scratch/never" >"$scratch/other" 2>&1 &
+	other=$!
+	for _ in {1..100}; do
+		! grep -q ready "$scratch/other" || break
+		sleep 0.1
+	done
+	dd if=/sys/kernel/debug/vminspect/guests bs=7 status=none >"$scratch/got"
+	{
+		text_of "$pid" 2 < <(printf '%s\n' "${lines[@]}")
+		text_of $other 1 <"$scratch/other"
+	} >"$scratch/wanted"
+	same 'text' "$scratch/wanted" "$scratch/got"
+	kill $other
+	wait $other 2>/dev/null
+	stop_guest
+	equal 'without guests' '' "$(</sys/kernel/debug/vminspect/guests)"
+}
+promise 'debugfs: the guests of the machine and their slots, as text' shows_text
+
+# text_of PID VCPUS: what a report on standard input comes to
+text_of()
+{
+	local word id as gpa bytes address flags name
+
+	while read -r word id as gpa bytes address flags; do
+		case $word in
+		vm)	echo "pid $1 vm_fd $id vcpus $2" ;;
+		slot)	name=
+			[ "$flags" != 0x2 ] || name=' readonly'
+			printf '  slot %d as %d gpa 0x%x-0x%x hva 0x%x%s\n' "$id" "$as" "$gpa" \
+				$((gpa + bytes)) "$address" "$name" ;;
+		esac
+	done
+}
+
 takes_other_tables()
 {
 	start_guest 4 -c
