@@ -326,6 +326,36 @@ text_of()
 	done
 }
 
+# Every page of them is where translate has it.
+lists_extents()
+{
+	local gpa pa nr=0
+
+	start_guest 4
+	tell 'pageout 3'
+	works vminspect guest maps --extents -J "$pid"
+	cp "$out" "$scratch/extents"
+	judge 'what they cover' "$scratch/extents" '
+		def number: .[2:] | explode | reduce .[] as $c (0; . * 16 + if $c > 57 then $c - 87 else $c - 48 end);
+		[.extents[] | [.slot, (.end | number) - (.gpa | number)]] | group_by(.[0]) |
+		map([.[0][0], (map(.[1]) | add)]) |
+		select(. != [[0, 16777216], [1, 2097152], [2, 4194304], [3, 2097152]]) | tojson'
+	equal 'states of slot 3' '["swapped"]' \
+		"$(jq -c '[.extents[] | select(.slot == 3) | .state] | unique' "$scratch/extents")"
+	while read -r gpa pa; do
+		translate --gpa "$gpa"
+		equal "where $gpa is" "$pa" "$(translated .pa)"
+		word_at "$pa"
+		((gpa >= 0x100000 && gpa < 0x200000 || gpa == 0x1000)) ||
+			equal "what is at $pa" $(($(words base) + gpa / 4096)) $((word))
+		nr=$((nr + 1))
+	done < <(jq -r '.extents[] | select(.state == "present") | "\(.gpa) \(.pa)"' \
+		"$scratch/extents" | head -n 40)
+	[ $nr -gt 2 ] || broken "only $nr runs in memory"
+	stop_guest
+}
+promise 'maps --extents: all of the slots, each run where it says' lists_extents
+
 takes_other_tables()
 {
 	start_guest 4 -c

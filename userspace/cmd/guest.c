@@ -12,12 +12,13 @@
 
 static struct guest_options chosen = { .vm_fd = -1 };
 
-enum { OPTION_VM = 256, OPTION_VCPU, OPTION_CR3, OPTION_GPA };
+enum { OPTION_VM = 256, OPTION_VCPU, OPTION_CR3, OPTION_GPA, OPTION_EXTENTS };
 
 static const struct cmd_option options[] = {
 	{ OPTION_VM, "vm", "FD", "the VM that has this descriptor in its VMM" },
 	{ OPTION_VCPU, "vcpu", "N", "with the registers of this vCPU; default 0" },
 	{ OPTION_CR3, "cr3", "X", "with tables that begin there; default: those in use" },
+	{ OPTION_EXTENTS, "extents", NULL, "maps: runs of memory, and where the host has them" },
 	{ OPTION_GPA, "gpa", NULL, "addresses are guest-physical" },
 };
 
@@ -61,6 +62,9 @@ static int guest_option(int letter, const char *arg)
 	case OPTION_CR3:
 		chosen.flags |= VMINSPECT_GUEST_CR3;
 		return guest_parse_address(arg, &chosen.cr3);
+	case OPTION_EXTENTS:
+		chosen.extents = true;
+		return 0;
 	default:
 		chosen.flags |= VMINSPECT_GUEST_GPA;
 		return 0;
@@ -137,9 +141,10 @@ const struct command cmd_guest = {
 	.options = options,
 	.nr_options = ARRAY_SIZE(options),
 	.views = (const struct view *[]) {
-		&guest_list_view, &guest_slot_view, &guest_translation_view, &guest_level_view,
+		&guest_list_view, &guest_slot_view, &guest_extent_view, &guest_translation_view,
+		&guest_level_view,
 	},
-	.nr_views = 4,
+	.nr_views = 5,
 	.option = guest_option,
 	.run = guest_run,
 };

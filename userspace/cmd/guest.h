@@ -14,13 +14,14 @@ struct guest_options {
 	unsigned int vcpu;	/* of --vcpu */
 	__u64 cr3;		/* of --cr3 */
 	__u32 flags;		/* VMINSPECT_GUEST_*, of --cr3 and --gpa */
+	bool extents;		/* of --extents */
 };
 
 /* An address of a guest: a number. Return: 0, or EXIT_USAGE after a message. */
 int guest_parse_address(const char *text, __u64 *address);
 
-extern const struct view guest_list_view, guest_slot_view, guest_translation_view,
-	guest_level_view;
+extern const struct view guest_list_view, guest_slot_view, guest_extent_view,
+	guest_translation_view, guest_level_view;
 
 /* Each gets the words after its name. Return: the exit status. */
 int guest_list(const struct output *out, const struct guest_options *options, int argc,
@@ -31,6 +32,12 @@ int guest_translate(const struct output *out, const struct guest_options *option
 		    char **argv);
 int guest_walk(const struct output *out, const struct guest_options *options, int argc,
 	       char **argv);
+
+/* The next slot from a place on, which is moved on. Return: 1, 0 after the last, or -errno. */
+int guest_next_slot(const struct vmm *vmm, unsigned int *as, __u64 *gpa,
+		    struct vminspect_guest_slot *slot);
+/* Return: the exit status. */
+int guest_print_extents(const struct vmm *vmm, const struct output *out, struct table *table);
 
 /* A walk. Return: 0, or EXIT_FAILED after a message. */
 int guest_do_walk(const struct vmm *vmm, const struct guest_options *options, __u64 address,

@@ -202,14 +202,13 @@ static int add_up_slot(struct vminspect *device, __u64 va_end,
 	return ret;
 }
 
-/* Return: 1, 0 after the last one, or -errno. */
-static int next_slot(int guest, const struct vminspect_guest *info, unsigned int *as,
-		     __u64 *gpa, struct vminspect_guest_slot *slot)
+int guest_next_slot(const struct vmm *vmm, unsigned int *as, __u64 *gpa,
+		    struct vminspect_guest_slot *slot)
 {
 	int ret;
 
-	for (; *as < info->nr_address_spaces; (*as)++, *gpa = 0) {
-		ret = vminspect_guest_slot(guest, *as, *gpa, slot);
+	for (; *as < vmm->info.nr_address_spaces; (*as)++, *gpa = 0) {
+		ret = vminspect_guest_slot(vmm->guest, *as, *gpa, slot);
 		if (!ret) {
 			*gpa = slot->gpa + slot->bytes;
 			return 1;
@@ -395,7 +394,7 @@ static int print_slots(const struct vmm *vmm, const struct output *out, struct t
 	if (!out->json)
 		table_begin(table, json_object(), NULL);
 	row = (struct slot_row) { .mapping = name };
-	while ((ret = next_slot(vmm->guest, &vmm->info, &as, &gpa, &row.slot)) > 0) {
+	while ((ret = guest_next_slot(vmm, &as, &gpa, &row.slot)) > 0) {
 		row.tally = (struct tally) {};
 		ret = add_up_slot(vmm->target.device, vmm->target.info.va_end, &row.slot,
 				  &row.tally);
@@ -428,12 +427,13 @@ int guest_maps(const struct output *out, const struct guest_options *options, in
 	ret = target_check_name(argv[0]);
 	if (ret)
 		return ret;
-	table = table_new(&guest_slot_view, out);
+	table = table_new(options->extents ? &guest_extent_view : &guest_slot_view, out);
 	if (!table)
 		return EXIT_USAGE;
 	ret = vmm_open(&vmm, argv[0], options->vm_fd);
 	if (!ret) {
-		ret = print_slots(&vmm, out, table);
+		ret = options->extents ? guest_print_extents(&vmm, out, table) :
+					 print_slots(&vmm, out, table);
 		vmm_close(&vmm);
 	}
 	table_free(table);
