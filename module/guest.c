@@ -26,6 +26,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include "argument.h"
@@ -379,6 +380,8 @@ static int guest_do_vcpu(struct vmi_guest *guest, void *arg)
 	struct vminspect_guest_vcpu *out = arg;
 	struct kvm_vcpu *vcpu = vmi_guest_find_vcpu(guest, out->vcpu);
 
+	if (memchr_inv(out->reserved, 0, sizeof(out->reserved)))
+		return -EINVAL;
 	if (!vcpu)
 		return -ENOENT;
 	*out = (struct vminspect_guest_vcpu){ .size = out->size, .vcpu = out->vcpu };

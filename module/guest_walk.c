@@ -11,6 +11,7 @@
 #include <linux/kvm_host.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include "compat.h"
@@ -301,7 +302,8 @@ int vmi_guest_walk(struct vmi_guest *guest, struct vminspect_guest_walk *walk)
 	struct vminspect_guest_vcpu vcpu = {};
 	int ret;
 
-	if (walk->flags & ~(VMINSPECT_GUEST_GPA | VMINSPECT_GUEST_CR3))
+	if (walk->flags & ~(VMINSPECT_GUEST_GPA | VMINSPECT_GUEST_CR3) ||
+	    memchr_inv(walk->reserved, 0, sizeof(walk->reserved)))
 		return -EINVAL;
 	step.vcpu = vmi_guest_find_vcpu(guest, walk->vcpu);
 	if (!step.vcpu)

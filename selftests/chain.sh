@@ -366,6 +366,8 @@ takes_other_tables()
 	[ "$(translated .missing)" != null ] || broken 'a table of entries of pages leads somewhere'
 	translate --cr3 "$(words cr3)" 0x2000
 	equal 'its own CR3, with flags' 0x2000 "$(translated .gpa)"
+	translate --gpa 06291456
+	equal 'leading zeroes' 0x600000 "$(translated .gpa)"
 	translate --gpa 0x600000
 	equal 'a guest-physical address' 'null 0x600000 null' \
 		"$(translated '"\(.gva) \(.gpa) \(.missing)"')"
@@ -382,6 +384,8 @@ says_what_registers_are_worth()
 	equal 'of one that runs' last_exit "$(jq -r .registers "$out")"
 	run vminspect guest walk "$pid" 0x2000 --vcpu 1
 	check_refusal 1 'has not run yet' vminspect guest walk --vcpu 1
+	works vminspect guest walk -J --gpa "$pid" 0x2000 --vcpu 1
+	equal 'accesses without a nested table' null "$(jq .accesses "$out")"
 	run vminspect guest walk "$pid" 0x2000 --vcpu 7
 	check_refusal 1 'no vCPU 7' vminspect guest walk --vcpu 7
 	stop_guest

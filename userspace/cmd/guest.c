@@ -24,10 +24,11 @@ static const struct cmd_option options[] = {
 
 int guest_parse_address(const char *text, __u64 *address)
 {
+	bool hexadecimal = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
 	char *end;
 
 	errno = 0;
-	*address = strtoull(text, &end, 0);
+	*address = strtoull(text, &end, hexadecimal ? 16 : 10);
 	if (*text < '0' || *text > '9' || *end || errno)
 		return misuse("'%s' is not an address: write a number, 0xffff888000001000", text);
 	return 0;

@@ -50,10 +50,15 @@ unsigned int vminspect_guest_accesses(const struct vminspect_guest_walk *walk)
 {
 	unsigned int sum = walk->nr_nested;
 
-	if (walk->hidden || walk->paging == VMINSPECT_NESTED_NONE ||
-	    walk->paging == VMINSPECT_NESTED_SHADOW)
+	if (!walk->missing && !walk->nr_nested)
 		return 0;
-	for (unsigned int i = 0; i < walk->nr_levels; i++)
-		sum += walk->levels[i].nr_nested + 1;
+	for (unsigned int i = 0; i < walk->nr_levels; i++) {
+		const struct vminspect_guest_level *level = &walk->levels[i];
+
+		/* what is in memory and has none: there is no nested table, or it is hidden */
+		if (level->entry_hva && !level->nr_nested)
+			return 0;
+		sum += level->nr_nested + 1;
+	}
 	return sum + !walk->missing;
 }
