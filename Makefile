@@ -67,13 +67,13 @@ load: module	## load the module into this machine's kernel; MODE=0666 opens the 
 
 # "NAME (PID)" of each process that has a file of the module's open.
 list-users = find /proc/[0-9]*/fd \( -lname /dev/vminspect -o -lname '*\[vminspect-events\]' \
-	-o -lname '*/debug/vminspect/*' \) -printf '%h\n' 2>/dev/null | sort -u | \
+	-o -lname '*\[vminspect-guest\]' -o -lname '*/debug/vminspect/*' \) -printf '%h\n' 2>/dev/null | sort -u | \
 	while IFS=/ read -r _ _ pid _; do echo "$$(cat /proc/$$pid/comm) ($$pid)"; done
 
 .PHONY: unload
 unload:	## take it out again
 	@rmmod vminspect || { [ ! -d /sys/module/vminspect ] || echo "It is in use: close what has" \
-		"its device, events or debugfs files open, such as 'vminspect trace':" \
+		"its device, events, guests or debugfs files open, such as 'vminspect trace':" \
 		$$($(list-users)) >&2; exit 1; }
 
 .PHONY: install

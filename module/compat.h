@@ -23,7 +23,6 @@
 #define VMI_COMPAT_H
 
 #include <linux/ftrace.h>
-#include <linux/kvm_host.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/ptrace.h>
@@ -312,6 +311,8 @@ static inline struct vm_area_struct *vmi_compat_shmem_vma(struct pt_regs *regs)
 }
 
 #if IS_ENABLED(CONFIG_KVM)
+#include <linux/kvm_host.h>
+
 /* 6.8: KVM_ADDRESS_SPACE_NUM became a function. */
 static inline unsigned int vmi_compat_address_spaces(struct kvm *kvm)
 {

@@ -21,6 +21,7 @@
 #include <linux/kallsyms.h>
 #include <linux/kvm_host.h>
 #include <linux/magic.h>
+#include <linux/mem_encrypt.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
@@ -62,18 +63,24 @@ static bool guest_is_vm(struct file *file)
 		guest_is_function(file->f_op->release, "kvm_vm_release"));
 }
 
-/* Are KVM's structures those that we were built with? What can be told is. */
+/*
+ * Are KVM's structures those that we were built with? What can be told is. Only vCPUs that are
+ * online are looked at, here and everywhere: one that is being created may be freed again, one
+ * that is online stays as long as the VM.
+ */
 static bool guest_is_plausible(struct kvm *kvm)
 {
 	int nr = atomic_read(&kvm->online_vcpus);
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
+	int i;
 
 	if (nr < 0 || nr > KVM_MAX_VCPUS || kvm->created_vcpus < nr || !kvm->mm)
 		return false;
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		if (vcpu->kvm != kvm || vcpu->vcpu_idx != i)
+	for (i = 0; i < nr; i++) {
+		struct kvm_vcpu *vcpu = kvm_get_vcpu(kvm, i);
+
+		if (!vcpu || vcpu->kvm != kvm || vcpu->vcpu_idx != i)
 			return false;
+	}
 	return true;
 }
 
@@ -145,10 +152,22 @@ int vmi_guest_slot(struct vmi_guest *guest, struct vminspect_guest_slot *slot)
  */
 struct kvm_vcpu *vmi_guest_find_vcpu(struct vmi_guest *guest, u32 id)
 {
-	return id <= INT_MAX ? kvm_get_vcpu_by_id(guest->kvm, id) : NULL;
+	int nr = atomic_read(&guest->kvm->online_vcpus);
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		struct kvm_vcpu *vcpu = kvm_get_vcpu(guest->kvm, i);
+
+		if (vcpu && vcpu->vcpu_id == id)
+			return vcpu;
+	}
+	return NULL;
 }
 
 #define ENCRYPTION_LEAF	0x8000001f	/* AMD APM vol. 3, E.4.17 */
+
+/* One that is replaced each time we look at it: not by accident. */
+#define CPUID_TRIES	16
 
 /*
  * What memory encryption the guest was told of. KVM_SET_CPUID2 may replace the array meanwhile
@@ -157,22 +176,45 @@ struct kvm_vcpu *vmi_guest_find_vcpu(struct vmi_guest *guest, u32 id)
 static bool guest_encryption(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entry)
 {
 	const struct kvm_cpuid_entry2 *entries;
+	unsigned int tries = CPUID_TRIES;
 	int i, nr;
 
 	do {
 		entries = READ_ONCE(vcpu->arch.cpuid_entries);
 		nr = min(READ_ONCE(vcpu->arch.cpuid_nent), KVM_MAX_CPUID_ENTRIES);
-		for (i = 0; i < nr; i++)
-			if (copy_from_kernel_nofault(entry, &entries[i], sizeof(*entry)) ||
-			    entry->function == ENCRYPTION_LEAF)
+		for (i = 0; i < nr; i++) {
+			if (copy_from_kernel_nofault(entry, &entries[i], sizeof(*entry)))
+				nr = 0;
+			else if (entry->function == ENCRYPTION_LEAF)
 				break;
-	} while (entries != READ_ONCE(vcpu->arch.cpuid_entries));
-	return i < nr && entry->function == ENCRYPTION_LEAF;
+		}
+	} while (entries != READ_ONCE(vcpu->arch.cpuid_entries) && --tries);
+	return i < nr;
 }
 
-static u8 guest_nested_kind(struct kvm_vcpu *vcpu)
+#define SEV_BIT		BIT(1)
+#define C_BIT_MASK	GENMASK(5, 0)
+
+/**
+ * vmi_guest_c_bit() - the bit of an entry that says that its page is encrypted
+ * @vcpu: the vCPU whose tables are meant
+ *
+ * That the guest was told of it does not mean that it has encrypted memory: some VMMs pass on
+ * what the host's processors can do. It is the bit itself that says so, in CR3 first of all.
+ *
+ * Return: its mask; 0: there is no such bit
+ */
+u64 vmi_guest_c_bit(struct kvm_vcpu *vcpu)
 {
-	const struct kvm_mmu *mmu = READ_ONCE(vcpu->arch.mmu);
+	struct kvm_cpuid_entry2 entry;
+
+	if (!guest_encryption(vcpu, &entry) || !(entry.eax & SEV_BIT))
+		return 0;
+	return BIT_ULL(entry.ebx & C_BIT_MASK);
+}
+
+static u8 guest_nested_kind(const struct kvm_mmu *mmu)
+{
 	const void *fault = mmu ? READ_ONCE(mmu->page_fault) : NULL;
 
 	if (!fault)
@@ -206,6 +248,7 @@ void vmi_guest_vcpu(struct kvm_vcpu *vcpu, struct vminspect_guest_vcpu *out)
 {
 	const struct kvm_mmu *mmu = READ_ONCE(vcpu->arch.mmu);
 	u64 root = mmu ? READ_ONCE(mmu->root.hpa) : INVALID_PAGE;
+	u32 state = READ_ONCE(vcpu->arch.hflags);
 	struct vmi_paging paging;
 
 	out->registers = guest_registers(vcpu);
@@ -216,34 +259,18 @@ void vmi_guest_vcpu(struct kvm_vcpu *vcpu, struct vminspect_guest_vcpu *out)
 	out->pa_bits = READ_ONCE(vcpu->arch.maxphyaddr);
 	vmi_paging_init(&paging, out->cr0, out->cr4, out->efer, out->pa_bits);
 	out->mode = paging.mode;
-	out->nested = guest_nested_kind(vcpu);
+	out->nested = guest_nested_kind(mmu);
 	out->nested_root = VALID_PAGE(root) ? root : 0;
-	out->address_space = !!(vcpu->arch.hflags & HF_SMM_MASK);
+	out->address_space = !!(state & HF_SMM_MASK);
 	out->vcpu_flags = 0;
-	if (vcpu->arch.hflags & HF_GUEST_MASK)
+	/* before or after the registers were read: they may be those of either */
+	if ((state | READ_ONCE(vcpu->arch.hflags)) & HF_GUEST_MASK)
 		out->vcpu_flags |= VMINSPECT_VCPU_NESTED;
-	if (vmi_compat_guest_is_protected(vcpu) || vmi_guest_c_bit(vcpu))
+	if (vmi_compat_guest_is_protected(vcpu) ||
+	    (paging.mode != VMINSPECT_MODE_NONE && (out->cr3 & vmi_guest_c_bit(vcpu))))
 		out->vcpu_flags |= VMINSPECT_VCPU_ENCRYPTED;
 	if (READ_ONCE(vcpu->arch.last_vmentry_cpu) == -1)
 		out->vcpu_flags |= VMINSPECT_VCPU_NEVER_RAN;
-}
-
-#define SEV_BIT		BIT(1)
-#define C_BIT_MASK	GENMASK(5, 0)
-
-/**
- * vmi_guest_c_bit() - the bit that says that a page of the guest is encrypted
- * @vcpu: the vCPU
- *
- * Return: its mask; 0: the guest has no encrypted memory
- */
-u64 vmi_guest_c_bit(struct kvm_vcpu *vcpu)
-{
-	struct kvm_cpuid_entry2 entry;
-
-	if (!guest_encryption(vcpu, &entry) || !(entry.eax & SEV_BIT))
-		return 0;
-	return BIT_ULL(entry.ebx & C_BIT_MASK);
 }
 
 /* Tables are the kernel's own; that they can be read is not left to trust all the same. */
@@ -252,9 +279,21 @@ static bool nested_read(u64 pa, u64 *raw)
 	return !copy_from_kernel_nofault(raw, __va(pa), sizeof(*raw));
 }
 
+/*
+ * Bits of an address that the processor has not: it faults on an entry with one of them. KVM
+ * marks MMIO so, in entries that are present otherwise (kvm_mmu_reset_all_pte_masks()).
+ */
+static u64 nested_reserved(void)
+{
+	unsigned int bits = boot_cpu_data.x86_phys_bits;
+
+	return bits < 52 ? GENMASK_ULL(51, bits) & ~sme_me_mask : 0;
+}
+
 static unsigned int nested_walk(const struct kvm_mmu *mmu, unsigned int kind, u64 gpa,
 				struct vminspect_walk_level *levels)
 {
+	const u64 reserved = nested_reserved();
 	u64 table = READ_ONCE(mmu->root.hpa);
 	int level = mmu->root_role.level;
 	unsigned int nr = 0;
@@ -273,7 +312,8 @@ static unsigned int nested_walk(const struct kvm_mmu *mmu, unsigned int kind, u6
 		if (!nested_read(out->entry_pa, &out->raw))
 			break;
 		nr++;
-		out->flags = vmi_paging_nested_flags(kind, level, out->raw);
+		if (!(out->raw & reserved))
+			out->flags = vmi_paging_nested_flags(kind, level, out->raw);
 		out->leaf = !out->flags || vmi_paging_nested_leaf(level, out->raw);
 		if (out->leaf)
 			break;
@@ -294,14 +334,16 @@ static unsigned int nested_walk(const struct kvm_mmu *mmu, unsigned int kind, u6
 unsigned int vmi_guest_nested(struct vmi_guest *guest, struct kvm_vcpu *vcpu, u64 gpa,
 			      struct vminspect_walk_level *levels)
 {
-	unsigned int kind = guest_nested_kind(vcpu);
+	/* once: entering a guest of its own, the vCPU changes to another */
+	const struct kvm_mmu *mmu = READ_ONCE(vcpu->arch.mmu);
+	unsigned int kind = guest_nested_kind(mmu);
 	unsigned int nr;
 
 	if (kind != VMINSPECT_NESTED_NPT && kind != VMINSPECT_NESTED_EPT)
 		return 0;
 	read_lock(&guest->kvm->mmu_lock);
 	rcu_read_lock();
-	nr = nested_walk(READ_ONCE(vcpu->arch.mmu), kind, gpa, levels);
+	nr = nested_walk(mmu, kind, gpa, levels);
 	rcu_read_unlock();
 	read_unlock(&guest->kvm->mmu_lock);
 	return nr;

@@ -11,6 +11,7 @@
 #include <linux/kvm_host.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
@@ -54,7 +55,7 @@ static int place_look(struct vmi_guest *guest, struct guest_place *place)
 {
 	int ret = vmi_scan_translate(&guest->target, &place->hva, &place->entry, 1,
 				     VMINSPECT_RETURN_FRAME | PLACE_FLAGS,
-				     0, true);
+				     0, false);
 
 	return min(ret, 0);
 }
@@ -101,20 +102,24 @@ static int place_hold(struct guest_step *step, struct guest_place *place,
 {
 	u64 frame = place->entry.frame;
 	struct page *page = pfn_to_online_page(frame);
+	bool same;
 	int ret;
 
-	if (!page || ((place->entry.flags & VMINSPECT_PAGE_SPECIAL) &&
-		      !(place->entry.flags & VMINSPECT_PAGE_ZERO)))
+	if (!page)
 		return -EIO;
 	*folio = page_folio(page);
 	if (!folio_try_get(*folio))
-		*folio = NULL;
+		return 0;
 	ret = place_look(step->guest, place);
-	if (!ret && *folio && page_folio(page) == *folio &&
-	    place->entry.state == VMINSPECT_STATE_PRESENT && place->entry.frame == frame)
+	same = !ret && page_folio(page) == *folio && place->entry.frame == frame &&
+	       place->entry.state == VMINSPECT_STATE_PRESENT;
+	/* memory of a device is not read; the page of zeroes is the kernel's own */
+	if (same && (place->entry.flags & VMINSPECT_PAGE_SPECIAL) &&
+	    !(place->entry.flags & VMINSPECT_PAGE_ZERO))
+		ret = -EIO;
+	if (same && !ret)
 		return 1;
-	if (*folio)
-		folio_put(*folio);
+	folio_put(*folio);
 	return ret;
 }
 
@@ -149,6 +154,14 @@ static int place_read(struct guest_step *step, u64 gpa, struct guest_place *plac
 		if (!tries--)
 			return -EAGAIN;
 		ret = place_find(step, gpa, place);
+		if (ret < 0 || ret == VMINSPECT_MISSING_SLOT)
+			return ret;
+		/* it will be back in a moment */
+		if (place->entry.state == VMINSPECT_STATE_MIGRATING) {
+			cond_resched();
+			ret = 0;
+			continue;
+		}
 		if (ret)
 			return ret;
 		ret = place_hold(step, place, &folio);
@@ -247,6 +260,8 @@ static int walk_level(struct guest_step *step, unsigned int level, u64 *table)
 		out->missing = VMINSPECT_MISSING_GUEST;
 		return 0;
 	}
+	if (!entry->leaf && (raw & paging->c_bit))
+		return -ENOKEY;
 	*table = vmi_paging_frame(paging, level, raw);
 	return !entry->leaf;
 }
@@ -266,6 +281,8 @@ static int walk_tables(struct guest_step *step)
 	}
 	if (!level)
 		return walk_data(step, out->address);
+	if (out->cr3 & step->paging.c_bit)
+		return -ENOKEY;
 	do {
 		more = walk_level(step, level--, &table);
 	} while (more > 0);
@@ -280,10 +297,10 @@ static int walk_tables(struct guest_step *step)
 static int walk_check(const struct vminspect_guest_walk *walk,
 		      const struct vminspect_guest_vcpu *vcpu)
 {
+	if (walk->flags & VMINSPECT_GUEST_GPA)	/* no table is read */
+		return 0;
 	if (vcpu->vcpu_flags & VMINSPECT_VCPU_ENCRYPTED)
 		return -ENOKEY;
-	if (walk->flags & VMINSPECT_GUEST_GPA)
-		return 0;
 	if (vcpu->vcpu_flags & VMINSPECT_VCPU_NESTED)
 		return -EBUSY;
 	return vcpu->vcpu_flags & VMINSPECT_VCPU_NEVER_RAN ? -ENODATA : 0;
@@ -320,6 +337,7 @@ int vmi_guest_walk(struct vmi_guest *guest, struct vminspect_guest_walk *walk)
 		.address_space = vcpu.address_space, .entry.node = -1,
 	};
 	vmi_paging_init(&step.paging, vcpu.cr0, vcpu.cr4, vcpu.efer, vcpu.pa_bits);
+	step.paging.c_bit = vmi_guest_c_bit(step.vcpu);
 	if (walk->flags & VMINSPECT_GUEST_GPA)
 		return walk_data(&step, walk->address);
 	return walk_tables(&step);

@@ -39,6 +39,14 @@ static void guests_release(struct guests_place *place)
 	place->guest = (struct vmi_guest){ };
 }
 
+/* The line of a guest itself is the first of its lines. */
+static void guests_begin(struct guests_place *place)
+{
+	place->in_slots = false;
+	place->gpa = 0;
+	place->as = 0;
+}
+
 /* Holds the guest at the place, or the first one after it. */
 static bool guests_hold(struct guests_place *place)
 {
@@ -49,29 +57,25 @@ static bool guests_hold(struct guests_place *place)
 	if (!vm)
 		return false;
 	place->guest = (struct vmi_guest){ .vm = vm, .kvm = vm->private_data };
-	if (tgid != place->tgid || fd != place->fd) {
-		place->in_slots = false;
-		place->gpa = 0;
-		place->as = 0;
-	}
+	if (tgid != place->tgid || fd != place->fd)
+		guests_begin(place);
 	return true;
 }
 
 static bool guests_find_slot(struct guests_place *place, struct vminspect_guest_slot *slot)
 {
+	int ret;
+
 	*slot = (struct vminspect_guest_slot){
 		.gpa = place->gpa, .address_space = place->as,
 	};
-	while (slot->address_space <= 1) {
-		if (!vmi_guest_slot(&place->guest, slot)) {
-			place->as = slot->address_space;
-			place->gpa = slot->gpa;
-			return true;
-		}
+	while ((ret = vmi_guest_slot(&place->guest, slot)) == -ENOENT) {
 		slot->gpa = 0;
 		slot->address_space++;
 	}
-	return false;
+	place->as = slot->address_space;
+	place->gpa = slot->gpa;
+	return !ret;	/* else there is no such address space */
 }
 
 /* The place of a line that exists, with its guest held. Returns false after the last one. */
@@ -84,9 +88,7 @@ static bool guests_settle(struct guests_place *place)
 			return true;
 		guests_release(place);
 		place->fd++;
-		place->in_slots = false;
-		place->gpa = 0;
-		place->as = 0;
+		guests_begin(place);
 	}
 	return false;
 }

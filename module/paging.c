@@ -281,9 +281,10 @@ u32 vmi_paging_flags(const struct vmi_paging *paging, unsigned int level, u64 ra
  */
 bool vmi_paging_nested_present(unsigned int nested, u64 raw)
 {
-	if (nested == VMINSPECT_NESTED_EPT)
-		return raw & (EPT_READ | EPT_WRITE | EPT_EXEC);
-	return raw & ENTRY_PRESENT;
+	if (nested != VMINSPECT_NESTED_EPT)
+		return raw & ENTRY_PRESENT;
+	/* one that may be written and not read is misconfigured: KVM marks MMIO so */
+	return raw & (raw & EPT_WRITE ? EPT_READ : EPT_READ | EPT_EXEC);
 }
 
 /**

@@ -897,7 +897,7 @@ struct vminspect_guest_slot {
 
 /* What makes a vCPU's tables unreadable */
 #define VMINSPECT_VCPU_NESTED		(1U << 0)	/* it runs a guest of its own */
-#define VMINSPECT_VCPU_ENCRYPTED	(1U << 1)	/* SEV or TDX */
+#define VMINSPECT_VCPU_ENCRYPTED	(1U << 1)	/* its tables are: SEV or TDX */
 #define VMINSPECT_VCPU_NEVER_RAN	(1U << 2)
 
 /**
@@ -1023,7 +1023,7 @@ struct vminspect_guest_level {
  * ENOENT     there is no such vCPU
  * ENODATA    it has not run yet, so that it has no address space
  * EBUSY      it runs a guest of its own, to which its tables belong
- * ENOKEY     the guest's memory is encrypted
+ * ENOKEY     the guest's tables are encrypted: its state is, or CR3 or an entry says so
  * EOPNOTSUPP memory of guest_memfd, which the VMM does not map
  * EIO        a table of the guest lies where the host can't read: memory of a device, or
  *            secret memory

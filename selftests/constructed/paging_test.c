@@ -512,8 +512,10 @@ static void ept(void)
 	expect(vmi_paging_nested_present(EPT, 0), false);
 	expect(vmi_paging_nested_present(EPT, 0xfffffffffffffff8), false);
 	expect(vmi_paging_nested_present(EPT, 0x1), true);
-	/* present by the manual's word, although misconfigured: 29.3.2, 29.3.3.1 */
-	expect(vmi_paging_nested_present(EPT, 0x2), true);
+	/* misconfigured, to be written and not to be read: 29.3.3.1 */
+	expect(vmi_paging_nested_present(EPT, 0x2), false);
+	expect(vmi_paging_nested_present(EPT, 0x6), false);
+	expect(vmi_paging_nested_flags(EPT, 1, 0x8000000003006), 0);
 	expect(vmi_paging_nested_present(EPT, 0x3), true);
 	expect(vmi_paging_nested_present(EPT, 0x4), true);
 	expect(vmi_paging_nested_present(EPT, 0x5), true);
