@@ -67,7 +67,8 @@ load: module	## load the module into this machine's kernel; MODE=0666 opens the 
 
 # "NAME (PID)" of each process that has a file of the module's open.
 list-users = find /proc/[0-9]*/fd \( -lname /dev/vminspect -o -lname '*\[vminspect-events\]' \
-	-o -lname '*\[vminspect-guest\]' -o -lname '*/debug/vminspect/*' \) -printf '%h\n' 2>/dev/null | sort -u | \
+	-o -lname '*\[vminspect-guest\]' -o -lname '*/debug/vminspect/*' \) \
+	-printf '%h\n' 2>/dev/null | sort -u | \
 	while IFS=/ read -r _ _ pid _; do echo "$$(cat /proc/$$pid/comm) ($$pid)"; done
 
 .PHONY: unload

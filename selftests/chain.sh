@@ -392,6 +392,97 @@ says_what_registers_are_worth()
 }
 promise 'a vCPU that runs, one that never ran, one that there is not' says_what_registers_are_worth
 
+# KVM notes where a device is, in entries that look present and are not.
+tells_devices_from_memory()
+{
+	start_guest 4 -m
+	# a slot that goes takes all of the nested table with it, one that comes nothing
+	tell 'delete 1'
+	tell run
+	works vminspect guest walk -J "$pid" 0x10006000
+	equal 'a device' slot "$(jq -r .missing "$out")"
+	tell 'move 1'
+	works vminspect guest walk -J "$pid" 0x10006000
+	equal 'memory that the guest has not touched yet' 'null present 4096 null []' \
+		"$(jq -r '"\(.missing) \(.state) \(.host_page) \(.nested_page) \(.nested[-1].flags)"' "$out")"
+	[ "$(jq -r '.nested[-1].level' "$out")" = PT ] || broken 'KVM has noted nothing there'
+	tell run
+	check_walk 0x10006000 0xf0000000
+	equal 'once it has' 4096 "$(jq .nested_page "$answer")"
+	stop_guest
+}
+promise 'memory where a device was: what KVM has noted of the device is no entry' \
+	tells_devices_from_memory
+
+takes_no_word_for_encryption()
+{
+	start_guest 4 -e
+	check_pages
+	run vminspect guest translate "$pid" 0x2000 --cr3 0x800000100000
+	check_refusal 1 encrypted vminspect guest translate, CR3 with the bit
+	stop_guest
+}
+promise 'a guest that was told of SEV and has none; tables that are said to be encrypted' \
+	takes_no_word_for_encryption
+
+# A VM that is open twice in its VMM, and in a child that has another address space.
+counts_each_once()
+{
+	start_guest 4
+	python3 - "$pid" "$(words vm)" "$scratch/child" <<'EOF' &
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+pidfd = os.pidfd_open(int(sys.argv[1]))
+fd = libc.syscall(438, pidfd, int(sys.argv[2]), 0)
+os.dup(fd)
+open(sys.argv[3], "w").write(str(fd))
+time.sleep(1000)
+EOF
+	child=$!
+	for _ in {1..100}; do
+		[ ! -s "$scratch/child" ] || break
+		sleep 0.1
+	done
+	works vminspect guest list -J
+	equal 'guests' "[$pid] 0" "$(jq -c '[.guests[].pid]' "$out") $(jq .unreadable "$out")"
+	run vminspect guest maps "$child"
+	check_refusal 1 'is no VM of its own' vminspect guest maps, of a process that has another\'s
+	kill $child
+	wait $child 2>/dev/null
+	stop_guest
+}
+promise 'a VM that another process has open too is listed once, with its VMM' counts_each_once
+
+# Who may look into the VMM sees the guest, and nothing of the host's memory.
+hides_frames()
+{
+	local user=(setpriv --reuid=1000 --regid=1000 --clear-groups)
+
+	chmod 666 /dev/vminspect /dev/kvm
+	# shellcheck disable=SC2034	# start_guest does
+	guest_as=("${user[@]}")
+	start_guest 4
+	# shellcheck disable=SC2034
+	guest_as=()
+	works "${user[@]}" vminspect guest walk -J "$pid" 0x10000000
+	judge 'what is hidden' "$out" '
+		(select(.gpa != "0x600000" or .hva == null or .missing != null or .state != "present") |
+			"the chain: \(.gpa) \(.hva) \(.missing) \(.state)"),
+		(select([.pa, .nested, .swap, .accesses, .nested_page, .effective_page] |
+			map(select(. != null)) != []) | "what is not null"),
+		(.guest_levels[] | select(.entry_pa != null or .nested != null or .raw == null) | tojson),
+		(select(.hidden.pa != "CAP_SYS_ADMIN" or .hidden.nested == null or
+			.hidden.accesses == null or .hidden.entry_pa == null) | .hidden | tojson)'
+	works "${user[@]}" vminspect guest translate -J "$pid" 0x10000000
+	equal 'of translate' '0x600000 null null CAP_SYS_ADMIN' \
+		"$(jq -r '"\(.translations[0].gpa) \(.translations[0].pa) \(.translations[0].accesses) \(.hidden.accesses)"' "$out")"
+	works "${user[@]}" vminspect guest maps --extents -J "$pid"
+	equal 'frames of extents' '[null]' "$(jq -c '[.extents[].pa, .extents[].pfn] | unique' "$out")"
+	stop_guest
+	chmod 600 /dev/vminspect /dev/kvm
+}
+promise 'who may look into the VMM alone sees the guest and no frame' hides_frames
+
 refuses_nonsense()
 {
 	local user=(setpriv --reuid=1000 --regid=1000 --clear-groups)
@@ -417,7 +508,8 @@ refuses_nonsense()
 		run vminspect guest translate $$ 0 $option
 		check_refusal 2 '' vminspect guest translate "$option"
 	done
-	for words in 'nonsense' 'maps' 'translate 1' 'walk 1' 'walk 1 x' 'walk 1 2 3' 'list 1'; do
+	for words in 'nonsense' 'maps' 'translate 1' 'walk 1' 'walk 1 x' 'walk 1 2 3' 'list 1' \
+		'list --vm 4' 'list --gpa' 'translate 1 [heap]' 'translate 1 -5'; do
 		# shellcheck disable=SC2086	# words
 		run vminspect guest $words
 		check_refusal 2 '' vminspect guest "$words"

@@ -5,6 +5,7 @@
 # `lines` is its report, `pid` the process, which is its VMM.
 
 guest=build/selftests/guest
+guest_as=()	# what it is started by
 
 # words COMMAND: "ARGUMENTS" of each such line of the report
 words()
@@ -23,7 +24,7 @@ start_guest()
 {
 	mode=$1
 	shift
-	start "$guest" "$@" "$mode" 2>"$scratch/guest.err"
+	start "${guest_as[@]}" "$guest" "$@" "$mode" 2>"$scratch/guest.err"
 	equal 'messages' '' "$(<"$scratch/guest.err")"
 }
 

@@ -15,7 +15,9 @@
  *   -2         a second virtual processor, which never ran
  *   -c         not in mode none: CR3 has the bits PWT and PCD
  *   -d         dirty pages of slot 2 are logged
+ *   -e         the processor is said to have SEV, with bit 47 for encrypted pages; none is
  *   -l         the guest does not halt, but loops, in another thread
+ *   -m         the guest reads the page in "mmio" too, and gets zeroes
  *   -p         in mode 4: with PCIDs
  *   -s         the memory of slot 3 is pushed out once the guest has run
  *   -u GVA     the guest leaves this page alone; may be given several times
@@ -53,6 +55,7 @@
  *   unmap GVA       clears the last entry for a page
  *   remap GVA       restores it
  *   delete SLOT     takes a slot from the guest; we keep its memory
+ *   move SLOT       takes a slot to where "mmio" is
  *   pageout SLOT    pushes out all of its memory; of slot 0 only while the guest does not loop
  *   touch SLOT      reads all of its memory
  *   run             the guest once more, from its start to its halt, unless it loops; it touches
@@ -129,6 +132,9 @@
 #define PAE_ROOT	0x240
 #define PORT		0x10
 #define MAX_CPUID	256
+#define CPUID_ENCRYPTION	0x8000001f
+#define CPUID_SEV		BIT(1)
+#define CPUID_C_BIT		47
 
 static const struct paging {
 	const char *name;
@@ -225,6 +231,8 @@ static struct {
 	bool second;
 	bool cr3_bits;
 	bool log_dirty;
+	bool sev;
+	bool mmio;
 	bool loop;
 	bool pcid;
 	bool swap;
@@ -300,7 +308,20 @@ static bool is_mapped(const struct page *page)
 static bool is_touched(const struct page *page)
 {
 	return is_mapped(page) && !page->untouched && !(page->kind & CODE) &&
-	       memory_at(page->gpa);
+	       (memory_at(page->gpa) || (chosen.mmio && page->kind & MMIO));
+}
+
+/* What the guest should read. */
+static uint64_t expected(const struct page *page)
+{
+	const char *memory = memory_at(page->gpa);
+	uint64_t word = 0;
+
+	if (page->kind & MMIO && memory)	/* a slot that was moved */
+		memcpy(&word, memory, sizeof(word));
+	else if (memory)
+		word = marker(page->gpa);
+	return word;
 }
 
 static unsigned int page_shift(const struct page *page)
@@ -501,6 +522,22 @@ static const struct kvm_cpuid_entry2 *cpuid_of(uint32_t function)
 	fail("KVM does not tell what its processors can do.");
 }
 
+/* As some VMMs do that pass on what the host's processors can. */
+static void claim_sev(void)
+{
+	struct kvm_cpuid_entry2 *entry = cpuid.entries;
+
+	while (entry < cpuid.entries + cpuid.head.nent && entry->function != CPUID_ENCRYPTION)
+		entry++;
+	if (entry == cpuid.entries + MAX_CPUID)
+		fail("There is no room to claim SEV.");
+	if (entry == cpuid.entries + cpuid.head.nent)
+		cpuid.head.nent++;
+	*entry = (struct kvm_cpuid_entry2){
+		.function = CPUID_ENCRYPTION, .eax = CPUID_SEV, .ebx = CPUID_C_BIT,
+	};
+}
+
 static void check_features(void)
 {
 	if (paging->mode == MODE_5 && !(cpuid_of(7)->ecx & BIT(16)))
@@ -583,6 +620,8 @@ static void make_machine(void)
 	cpuid.head.nent = MAX_CPUID;
 	need(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid), "KVM_GET_SUPPORTED_CPUID");
 	check_features();
+	if (chosen.sev)
+		claim_sev();
 	vm = need(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
 	make_slots();
 	make_tables();
@@ -598,13 +637,22 @@ static void restart(void)
 	need(ioctl(vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
 }
 
+/* A device that is all zeroes. */
+static bool answer_mmio(void)
+{
+	if (!chosen.mmio || vcpu_run->exit_reason != KVM_EXIT_MMIO || vcpu_run->mmio.is_write)
+		return false;
+	memset(vcpu_run->mmio.data, 0, sizeof(vcpu_run->mmio.data));
+	return true;
+}
+
 static void enter(void)
 {
 	int ret;
 
 	do
 		ret = ioctl(vcpu, KVM_RUN, 0);
-	while (ret && errno == EINTR);
+	while ((ret && errno == EINTR) || (!ret && answer_mmio()));
 	need(ret, "KVM_RUN");
 }
 
@@ -636,9 +684,9 @@ static void hear_of_page(const struct page *page)
 	uint64_t word = hear();
 
 	word |= (uint64_t)hear() << 32;
-	if (word != marker(page->gpa))
+	if (word != expected(page))
 		fail("The guest has read 0x%" PRIx64 " at 0x%" PRIx64 ", where 0x%" PRIx64
-		     " should be.", word, page->gva, marker(page->gpa));
+		     " should be.", word, page->gva, expected(page));
 }
 
 static void check_written(const struct page *page)
@@ -800,6 +848,19 @@ static void delete_slot(const char *word)
 	slot->deleted = true;
 }
 
+static void move_slot(const char *word)
+{
+	struct slot *slot = slot_of(word);
+
+	if (!slot->deleted)
+		set_slot(slot, 0);
+	for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+		if (pages[i].kind & MMIO)
+			slot->gpa = pages[i].gpa;
+	set_slot(slot, slot->size);
+	slot->deleted = false;
+}
+
 static void page_out_slot(const char *word)
 {
 	push_out(slot_of(word));
@@ -827,6 +888,7 @@ static const struct {
 	{ "unmap", unmap_page },
 	{ "remap", remap_page },
 	{ "delete", delete_slot },
+	{ "move", move_slot },
 	{ "pageout", page_out_slot },
 	{ "touch", touch_slot },
 	{ "run", run_again },
@@ -889,7 +951,7 @@ static void map_pages_to_themselves(void)
 
 static int wrong_usage(void)
 {
-	fputs("usage: guest [-2cdlps] [-u GVA]... none|32|pae|4|5\n", stderr);
+	fputs("usage: guest [-2cdelmps] [-u GVA]... none|32|pae|4|5\n", stderr);
 	return 2;
 }
 
@@ -899,7 +961,7 @@ int main(int argc, char **argv)
 	size_t nr_untouched = 0;
 	int option;
 
-	while ((option = getopt(argc, argv, "2cdlpsu:")) != -1) {
+	while ((option = getopt(argc, argv, "2cdelmpsu:")) != -1) {
 		switch (option) {
 		case '2':
 			chosen.second = true;
@@ -909,6 +971,12 @@ int main(int argc, char **argv)
 			break;
 		case 'd':
 			chosen.log_dirty = true;
+			break;
+		case 'e':
+			chosen.sev = true;
+			break;
+		case 'm':
+			chosen.mmio = true;
 			break;
 		case 'l':
 			chosen.loop = true;

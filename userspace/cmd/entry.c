@@ -4,6 +4,7 @@
  */
 #include "area.h"
 #include "entry.h"
+#include "json.h"
 
 struct vminspect_entry entry_of_extent(const struct vminspect_extent *extent)
 {
@@ -90,4 +91,10 @@ void entry_node(struct value *value, const struct vminspect_entry *entry)
 {
 	value->null = entry->node < 0;
 	value->number = entry->node;
+}
+
+json_t *entry_swap_json(const struct vminspect_entry *entry)
+{
+	return json_swap(entry->swap_type, entry->frame, area_path(entry->swap_type),
+			 area_backing(entry->flags));
 }

@@ -21,6 +21,8 @@ void entry_pfn(struct value *value, const struct vminspect_entry *entry);
 /* The physical address of @va. */
 void entry_pa(struct value *value, const struct vminspect_entry *entry, __u64 va);
 void entry_swap(struct value *value, const struct vminspect_entry *entry);
+/* The same as an object. */
+json_t *entry_swap_json(const struct vminspect_entry *entry);
 void entry_device(struct value *value, const struct vminspect_entry *entry);
 void entry_backing(struct value *value, const struct vminspect_entry *entry);
 void entry_raw(struct value *value, const struct vminspect_entry *entry);

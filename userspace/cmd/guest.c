@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "error.h"
 #include "guest.h"
 
@@ -22,15 +23,16 @@ static const struct cmd_option options[] = {
 	{ OPTION_GPA, "gpa", NULL, "addresses are guest-physical" },
 };
 
-int guest_parse_address(const char *text, __u64 *address)
+int guest_parse_address(const char *text, __u64 *value)
 {
-	bool hexadecimal = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
-	char *end;
+	struct address address;
+	int ret = address_parse("", text, &address);
 
-	errno = 0;
-	*address = strtoull(text, &end, hexadecimal ? 16 : 10);
-	if (*text < '0' || *text > '9' || *end || errno)
+	if (ret)
+		return ret;
+	if (address.name)
 		return misuse("'%s' is not an address: write a number, 0xffff888000001000", text);
+	*value = address.value;
 	return 0;
 }
 
@@ -83,6 +85,11 @@ int guest_do_walk(const struct vmm *vmm, const struct guest_options *asked, __u6
 	};
 	ret = vminspect_guest_walk(vmm->guest, walk);
 	return ret ? vmm_fail(vmm, ret, asked->vcpu) : 0;
+}
+
+bool guest_has_gpa(const struct vminspect_guest_walk *walk)
+{
+	return walk->missing != VMINSPECT_MISSING_GUEST && !walk->missing_level;
 }
 
 bool guest_has_place(const struct vminspect_guest_walk *walk)

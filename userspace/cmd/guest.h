@@ -33,9 +33,6 @@ int guest_translate(const struct output *out, const struct guest_options *option
 int guest_walk(const struct output *out, const struct guest_options *options, int argc,
 	       char **argv);
 
-/* The next slot from a place on, which is moved on. Return: 1, 0 after the last, or -errno. */
-int guest_next_slot(const struct vmm *vmm, unsigned int *as, __u64 *gpa,
-		    struct vminspect_guest_slot *slot);
 /* Return: the exit status. */
 int guest_print_extents(const struct vmm *vmm, const struct output *out, struct table *table);
 
@@ -43,7 +40,9 @@ int guest_print_extents(const struct vmm *vmm, const struct output *out, struct 
 int guest_do_walk(const struct vmm *vmm, const struct guest_options *options, __u64 address,
 		  struct vminspect_guest_walk *walk);
 
-/* What is known of the page on the host: address, size, and what stands there. */
+/* Whether the guest-physical address is known. */
+bool guest_has_gpa(const struct vminspect_guest_walk *walk);
+/* Whether entry is: that of the address, or with missing_level of a table. */
 bool guest_has_place(const struct vminspect_guest_walk *walk);
 __u64 guest_pa(const struct vminspect_guest_walk *walk);
 /* Sizes as powers of two; 0: not known. */

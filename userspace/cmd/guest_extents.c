@@ -128,7 +128,8 @@ int guest_print_extents(const struct vmm *vmm, const struct output *out, struct 
 
 	json_put(head, "vm_fd", json_integer(vmm->vm_fd));
 	table_begin(table, head, vmm->target.hidden);
-	while ((ret = guest_next_slot(vmm, &as, &gpa, &row.slot)) > 0) {
+	while ((ret = vm_next_slot(vmm->guest, vmm->info.nr_address_spaces, &as, &gpa,
+				   &row.slot)) > 0) {
 		ret = print_slot(vmm, table, &row);
 		if (ret)
 			break;

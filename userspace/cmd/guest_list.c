@@ -5,7 +5,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,8 +15,6 @@
 #include "mapping.h"
 #include "progress.h"
 #include "tally.h"
-
-#define PAGE	4096ULL
 
 enum {
 	LIST_PID, LIST_COMM, LIST_VM_FD, LIST_VCPUS, LIST_MEMORY, LIST_RESIDENT, LIST_HUGE,
@@ -181,42 +179,11 @@ const struct view guest_slot_view = {
 static int add_up_slot(struct vminspect *device, __u64 va_end,
 		       const struct vminspect_guest_slot *slot, struct tally *tally)
 {
-	struct vminspect_scan scan = {
-		.start = slot->hva,
-		.end = slot->hva + slot->bytes,
-		.return_mask = TALLY_FLAGS | TALLY_RESIDENT,
-		.split_mask = TALLY_FLAGS | TALLY_RESIDENT,
-	};
-	struct vminspect_extents *extents;
-	struct vminspect_extent extent;
-	int ret;
+	__u64 end = slot->hva + slot->bytes;
 
-	if (scan.end > va_end || scan.start >= scan.end)
+	if (end > va_end || slot->hva >= end)
 		return 0;
-	ret = vminspect_extents_start(device, &scan, &extents);
-	if (ret)
-		return ret;
-	while ((ret = vminspect_extents_next(extents, &extent)) > 0)
-		tally_add(tally, &extent);
-	vminspect_extents_stop(extents);
-	return ret;
-}
-
-int guest_next_slot(const struct vmm *vmm, unsigned int *as, __u64 *gpa,
-		    struct vminspect_guest_slot *slot)
-{
-	int ret;
-
-	for (; *as < vmm->info.nr_address_spaces; (*as)++, *gpa = 0) {
-		ret = vminspect_guest_slot(vmm->guest, *as, *gpa, slot);
-		if (!ret) {
-			*gpa = slot->gpa + slot->bytes;
-			return 1;
-		}
-		if (ret != -ENOENT)
-			return ret;
-	}
-	return 0;
+	return tally_range(tally, device, slot->hva, end);
 }
 
 /*
@@ -226,17 +193,17 @@ int guest_next_slot(const struct vmm *vmm, unsigned int *as, __u64 *gpa,
 static int add_up_guest(struct vminspect *device, __u64 va_end, int guest, struct list_row *row)
 {
 	struct vminspect_guest_slot slot;
+	unsigned int as = 0;
 	__u64 gpa = 0;
 	int ret;
 
-	while (!(ret = vminspect_guest_slot(guest, 0, gpa, &slot))) {
+	while ((ret = vm_next_slot(guest, 1, &as, &gpa, &slot)) > 0) {
 		row->memory += slot.bytes;
 		ret = add_up_slot(device, va_end, &slot, &row->tally);
 		if (ret)
-			return ret;
-		gpa = slot.gpa + slot.bytes;
+			break;
 	}
-	return ret == -ENOENT ? 0 : ret;
+	return ret;
 }
 
 static const char *paging_of(int guest)
@@ -279,31 +246,57 @@ out_close:
 	return ret;
 }
 
-/* Return: how many of its guests could not be read. */
-static unsigned int print_process(const char *name, struct table *table, unsigned int *nr)
+/* What list says of all of them together. */
+struct list {
+	struct table *table;
+	unsigned int nr;
+	unsigned int unreadable;	/* processes */
+	int error;			/* of module or kernel, not of one guest */
+};
+
+static bool is_forbidden(int error)
 {
-	unsigned int unreadable = 0;
+	return error == -EACCES || error == -EPERM;
+}
+
+/* One that is gone has none, and a VM that it has from another process is none of its own. */
+static void print_process(const char *name, struct list *list)
+{
 	struct process process;
-	int fd = -1;
+	bool forbidden;
+	int *vms, nr;
 
 	if (process_open(&process, name))
-		return 0;
-	while ((fd = process_next_vm(&process, fd + 1)) >= 0) {
-		if (!print_guest(&process, fd, table))
-			++*nr;
-		else if (process_kind(&process) == PROCESS_USUAL)
-			unreadable++;
-		progress("%u guests", *nr);
+		return;
+	nr = process_vms(&process, &vms);
+	forbidden = is_forbidden(nr);
+	for (int i = 0; i < nr; i++) {
+		int ret = print_guest(&process, vms[i], list->table);
+
+		list->nr += !ret;
+		forbidden |= is_forbidden(ret);
+		if (ret && !is_forbidden(ret) && ret != -EINVAL && ret != -EBADF && ret != -ESRCH)
+			list->error = ret;
+		progress("%u guests", list->nr);
 	}
-	if (fd == -EACCES)
-		unreadable++;
+	list->unreadable += forbidden;
+	free(vms);
 	process_close(&process);
-	return unreadable;
+}
+
+static void note_end(const struct list *list)
+{
+	if (list->unreadable)
+		note("%u processes may not be read by you: be root to see their guests",
+		     list->unreadable);
+	else if (!list->nr)
+		note(kvm_is_there() ? "no process runs a guest of KVM" :
+		     "KVM is not loaded here (modprobe kvm-amd or kvm-intel): no guests");
 }
 
 static int print_guests(const struct output *out, struct table *table)
 {
-	unsigned int nr = 0, unreadable = 0;
+	struct list list = { .table = table };
 	DIR *directory = opendir("/proc");
 	struct dirent *entry;
 	json_t *tail;
@@ -313,19 +306,15 @@ static int print_guests(const struct output *out, struct table *table)
 	table_begin(table, json_schema(), NULL);
 	while ((entry = readdir(directory)))
 		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-			unreadable += print_process(entry->d_name, table, &nr);
+			print_process(entry->d_name, &list);
 	closedir(directory);
 	tail = json_object();
-	json_put(tail, "unreadable", json_integer(unreadable));
+	json_put(tail, "unreadable", json_integer(list.unreadable));
 	table_end(table, tail);
-	if (out->json)
-		return 0;
-	if (unreadable)
-		note("%u processes may not be read by you: be root to see their guests",
-		     unreadable);
-	else if (!nr)
-		note(kvm_is_there() ? "no process runs a guest of KVM" :
-		     "KVM is not loaded here (modprobe kvm-amd or kvm-intel): no guests");
+	if (list.error)
+		return vmm_fail_open(list.error);
+	if (!out->json)
+		note_end(&list);
 	return 0;
 }
 
@@ -337,9 +326,10 @@ int guest_list(const struct output *out, const struct guest_options *options, in
 	struct table *table;
 	int ret;
 
-	(void)options;
 	if (argc)
 		return misuse("'%s' is too much: list takes no argument", argv[0]);
+	if (options->vm_fd >= 0 || options->vcpu || options->flags || options->extents)
+		return misuse("list takes no such option: it lists all guests");
 	table = table_new(&guest_list_view, out);
 	if (!table)
 		return EXIT_USAGE;
@@ -351,21 +341,6 @@ int guest_list(const struct output *out, const struct guest_options *options, in
 	}
 	table_free(table);
 	return ret;
-}
-
-/* The name of the mapping at an address, in @name; "" if there is none. */
-static void mapping_name(const struct process *process, __u64 va, char *name, size_t size)
-{
-	struct mappings mappings;
-
-	*name = '\0';
-	if (mappings_open(&mappings, process))
-		return;
-	while (mappings.valid && mappings.current.end <= va)
-		mappings_next(&mappings);
-	if (mappings.valid && mappings.current.start <= va)
-		snprintf(name, size, "%s", mappings.current.name);
-	mappings_close(&mappings);
 }
 
 static void print_slot(const struct output *out, struct table *table, const struct slot_row *row,
@@ -387,31 +362,36 @@ static int print_slots(const struct vmm *vmm, const struct output *out, struct t
 	json_t *document = target_json(&vmm->target), *array = json_array();
 	unsigned int as = 0;
 	struct slot_row row;
-	char name[4096];
 	__u64 gpa = 0;
 	int ret;
 
 	if (!out->json)
 		table_begin(table, json_object(), NULL);
-	row = (struct slot_row) { .mapping = name };
-	while ((ret = guest_next_slot(vmm, &as, &gpa, &row.slot)) > 0) {
+	while ((ret = vm_next_slot(vmm->guest, vmm->info.nr_address_spaces, &as, &gpa,
+				   &row.slot)) > 0) {
+		char *name = mapping_name_at(&vmm->target.process, row.slot.hva);
+
+		row.mapping = name;
 		row.tally = (struct tally) {};
 		ret = add_up_slot(vmm->target.device, vmm->target.info.va_end, &row.slot,
 				  &row.tally);
+		if (!ret)
+			print_slot(out, table, &row, array);
+		free(name);
 		if (ret)
 			break;
-		mapping_name(&vmm->target.process, row.slot.hva, name, sizeof(name));
-		print_slot(out, table, &row, array);
 		progress("slots up to 0x%llx", gpa);
 	}
 	json_put(document, "vm_fd", json_integer(vmm->vm_fd));
 	json_put(document, "slots", array);
 	if (ret)
 		json_put(document, "truncated", json_true());
-	if (out->json)
+	if (out->json) {
 		json_print(document);
-	else
+	} else {
+		json_decref(document);
 		table_end(table, json_object());
+	}
 	return ret ? vmm_fail(vmm, ret, 0) : 0;
 }
 

@@ -31,20 +31,9 @@ static const struct column columns[] = {
 		"number of the swap area and offset in pages" },
 	[COL_DEVICE] = { "DEVICE", 0, COLUMN_STRING, IN_TABLE | HIDEABLE,
 		"file or device of the swap area" },
-	[COL_ACCESSES] = { "ACCESSES", 0, COLUMN_COUNT, IN_BOTH,
+	[COL_ACCESSES] = { "ACCESSES", 0, COLUMN_COUNT, IN_BOTH | HIDEABLE,
 		"memory accesses of the whole translation" },
 };
-
-static bool has_gpa(const struct vminspect_guest_walk *walk)
-{
-	return walk->missing != VMINSPECT_MISSING_GUEST && !walk->missing_level;
-}
-
-/* Of the data, or of the table that is missing. */
-static bool has_entry(const struct vminspect_guest_walk *walk)
-{
-	return guest_has_place(walk);
-}
 
 static void address_value(struct value *value, int column, const struct vminspect_guest_walk *walk)
 {
@@ -54,11 +43,11 @@ static void address_value(struct value *value, int column, const struct vminspec
 		value->number = walk->address;
 		break;
 	case COL_GPA:
-		value->null = !has_gpa(walk);
+		value->null = !guest_has_gpa(walk);
 		value->number = walk->gpa;
 		break;
 	case COL_HVA:
-		value->null = !has_gpa(walk) || !guest_has_place(walk);
+		value->null = !guest_has_gpa(walk) || !guest_has_place(walk);
 		value->number = walk->hva;
 		break;
 	case COL_PA:
@@ -87,7 +76,7 @@ static void row_value(struct value *value, int column, const void *record)
 
 	switch (column) {
 	case COL_STATE:
-		string_value(value, has_entry(walk) ? entry_state_name(&walk->entry) : NULL);
+		string_value(value, guest_has_place(walk) ? entry_state_name(&walk->entry) : NULL);
 		break;
 	case COL_MISSING:
 		string_value(value, vminspect_missing_name(walk->missing));

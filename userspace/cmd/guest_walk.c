@@ -135,21 +135,16 @@ static json_t *string_json(const char *string)
 	return string ? json_string(string) : json_null();
 }
 
-static json_t *slot_json(const struct vminspect_entry *entry)
-{
-	return json_swap(entry->swap_type, entry->frame, area_path(entry->swap_type),
-			 area_backing(entry->flags));
-}
-
 static void put_end(json_t *document, const struct vminspect_guest_walk *walk)
 {
-	bool has_gpa = walk->missing != VMINSPECT_MISSING_GUEST && !walk->missing_level;
+	bool has_gpa = guest_has_gpa(walk);
 	bool has_hva = has_gpa && guest_has_place(walk);
 	bool swapped = guest_has_place(walk) && walk->entry.state == VMINSPECT_STATE_SWAPPED;
 	unsigned int accesses = vminspect_guest_accesses(walk);
 
 	json_put(document, "gpa", shown(has_gpa, json_address(walk->gpa)));
-	json_put(document, "nested", nested_json(walk->nested, walk->nr_nested));
+	json_put(document, "nested", shown(!walk->hidden,
+					   nested_json(walk->nested, walk->nr_nested)));
 	json_put(document, "hva", shown(has_hva, json_address(walk->hva)));
 	json_put(document, "pa", shown(!walk->missing && !walk->hidden,
 				       json_address(guest_pa(walk))));
@@ -159,7 +154,7 @@ static void put_end(json_t *document, const struct vminspect_guest_walk *walk)
 	json_put(document, "missing_level",
 		 string_json(vminspect_guest_level_name(walk->missing_level)));
 	json_put(document, "fault", string_json(fault_name(walk)));
-	json_put(document, "swap", shown(swapped && !walk->hidden, slot_json(&walk->entry)));
+	json_put(document, "swap", shown(swapped && !walk->hidden, entry_swap_json(&walk->entry)));
 	json_put(document, "guest_page", size_json(walk->page_shift));
 	json_put(document, "nested_page", size_json(guest_nested_shift(walk)));
 	json_put(document, "host_page", size_json(guest_host_shift(walk)));
@@ -171,6 +166,9 @@ static void put_end(json_t *document, const struct vminspect_guest_walk *walk)
 static void print_json(const struct vmm *vmm, const struct table *table,
 		       const struct vminspect_guest_walk *walk)
 {
+	static const char * const hidden[] = {
+		"pa", "entry_pa", "nested", "nested_page", "effective_page", "swap", "accesses",
+	};
 	json_t *document = target_json(&vmm->target), *levels = json_array();
 	bool is_gva = !(walk->flags & VMINSPECT_GUEST_GPA);
 
@@ -184,13 +182,14 @@ static void print_json(const struct vmm *vmm, const struct table *table,
 		const struct vminspect_guest_level *level = &walk->levels[i];
 		json_t *json = table_row_json(table, level);
 
-		json_put(json, "nested", nested_json(level->nested, level->nr_nested));
+		json_put(json, "nested", shown(!walk->hidden,
+					       nested_json(level->nested, level->nr_nested)));
 		json_append(levels, json);
 	}
 	json_put(document, "guest_levels", levels);
 	put_end(document, walk);
-	if (vmm->target.hidden)
-		json_put_hidden(document, "pa", vmm->target.hidden);
+	for (size_t i = 0; vmm->target.hidden && i < ARRAY_SIZE(hidden); i++)
+		json_put_hidden(document, hidden[i], vmm->target.hidden);
 	json_print(document);
 }
 
@@ -283,7 +282,7 @@ static void print_sizes(const struct vminspect_guest_walk *walk)
 	else if (walk->nr_nested)
 		printf("the nested table has no entry yet: the guest has not touched it since\n");
 	else
-		printf("the nested table is not known\n");
+		printf("the nested table is %s\n", walk->hidden ? "hidden" : "not known");
 }
 
 static void print_costs(const struct vminspect_guest_walk *walk)
@@ -297,7 +296,7 @@ static void print_costs(const struct vminspect_guest_walk *walk)
 
 static void print_picture(const struct vmm *vmm, const struct vminspect_guest_walk *walk)
 {
-	bool has_gpa = walk->missing != VMINSPECT_MISSING_GUEST && !walk->missing_level;
+	bool has_gpa = guest_has_gpa(walk);
 	const char *paging = vminspect_nested_name(walk->paging);
 
 	printf("0x%llx of the guest of %s: ", walk->address, vmm->target.name);

@@ -83,3 +83,18 @@ bool mapping_is_called(const struct mapping *mapping, const char *name, size_t l
 	return is_called(path, name, length, true) ||
 	       is_called(strrchr(path, '/') + 1, name, length, true);
 }
+
+char *mapping_name_at(const struct process *process, __u64 va)
+{
+	struct mappings mappings;
+	char *name = NULL;
+
+	if (mappings_open(&mappings, process))
+		return NULL;
+	while (mappings.valid && mappings.current.end <= va)
+		mappings_next(&mappings);
+	if (mappings.valid && mappings.current.start <= va)
+		name = strdup(mappings.current.name);
+	mappings_close(&mappings);
+	return name;
+}

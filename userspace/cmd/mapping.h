@@ -32,6 +32,9 @@ int mappings_open(struct mappings *mappings, const struct process *process);
 bool mappings_next(struct mappings *mappings);
 void mappings_close(struct mappings *mappings);
 
+/* The name of the mapping at an address, to be freed; NULL if none is listed. */
+char *mapping_name_at(const struct process *process, __u64 va);
+
 /* Whether @name means this mapping: its whole name, or the last part of a path. */
 bool mapping_is_called(const struct mapping *mapping, const char *name, size_t length);
 

@@ -21,32 +21,30 @@ static void add_slot(struct guest_memory *memory, const struct vminspect_guest_s
 static void add_slots(struct guest_memory *memory, int guest, const struct vminspect_guest *info)
 {
 	struct vminspect_guest_slot slot;
+	unsigned int as = 0;
+	__u64 gpa = 0;
 
-	for (unsigned int as = 0; as < info->nr_address_spaces; as++) {
-		__u64 gpa = 0;
-
-		while (!vminspect_guest_slot(guest, as, gpa, &slot)) {
-			add_slot(memory, &slot);
-			gpa = slot.gpa + slot.bytes;
-		}
-	}
+	while (vm_next_slot(guest, info->nr_address_spaces, &as, &gpa, &slot) > 0)
+		add_slot(memory, &slot);
 }
 
 void guest_memory_take(struct guest_memory *memory, const struct process *process,
 		       struct vminspect *device)
 {
 	struct vminspect_guest info;
-	int fd = -1;
+	int *vms, nr;
 
 	*memory = (struct guest_memory) {};
-	while ((fd = process_next_vm(process, fd + 1)) >= 0) {
-		int guest = process_open_vm(process, fd, device, &info);
+	nr = process_vms(process, &vms);
+	for (int i = 0; i < nr; i++) {
+		int guest = process_open_vm(process, vms[i], device, &info);
 
 		if (guest < 0)
 			continue;
 		add_slots(memory, guest, &info);
 		close(guest);
 	}
+	free(vms);
 }
 
 void guest_memory_free(struct guest_memory *memory)

@@ -128,30 +128,6 @@ static void list_add(struct list *list, const struct row *row)
 	list->rows[list->nr++] = *row;
 }
 
-/* Return: 0 or -errno. */
-static int add_up(struct vminspect *device, __u64 end, struct tally *tally)
-{
-	/* no frames: runs are as long as they can be */
-	const struct vminspect_scan scan = {
-		.end = end,
-		.category_inverted = VMINSPECT_CAT(VMINSPECT_STATE_UNMAPPED),
-		.category_mask = VMINSPECT_CAT(VMINSPECT_STATE_UNMAPPED),
-		.return_mask = TALLY_FLAGS | TALLY_RESIDENT,
-		.split_mask = TALLY_FLAGS | TALLY_RESIDENT,
-	};
-	struct vminspect_extents *extents;
-	struct vminspect_extent extent;
-	int ret;
-
-	ret = vminspect_extents_start(device, &scan, &extents);
-	if (ret)
-		return ret;
-	while ((ret = vminspect_extents_next(extents, &extent)) > 0)
-		tally_add(tally, &extent);
-	vminspect_extents_stop(extents);
-	return ret;
-}
-
 /* Return: 0 or -errno: -EACCES or -EPERM if it may not be read, -ESRCH if it is gone. */
 static int read_process(struct vminspect *device, __u64 end, const struct process *process,
 			struct row *row)
@@ -163,7 +139,7 @@ static int read_process(struct vminspect *device, __u64 end, const struct proces
 		return ret;
 
 	*row = (struct row) { .pid = process->pid };
-	ret = add_up(device, end, &row->tally);
+	ret = tally_range(&row->tally, device, 0, end);
 	row->has_tables = !process_status_size(process, "VmPTE", &row->tables);
 	memcpy(row->comm, process->comm, sizeof(row->comm));
 	return ret;

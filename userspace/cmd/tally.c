@@ -57,3 +57,27 @@ void tally_merge(struct tally *into, const struct tally *from)
 	into->other += from->other;
 	into->extents += from->extents;
 }
+
+int tally_range(struct tally *tally, struct vminspect *device, __u64 start, __u64 end)
+{
+	/* no frames: runs are as long as they can be */
+	const struct vminspect_scan scan = {
+		.start = start,
+		.end = end,
+		.category_inverted = VMINSPECT_CAT(VMINSPECT_STATE_UNMAPPED),
+		.category_mask = VMINSPECT_CAT(VMINSPECT_STATE_UNMAPPED),
+		.return_mask = TALLY_FLAGS | TALLY_RESIDENT,
+		.split_mask = TALLY_FLAGS | TALLY_RESIDENT,
+	};
+	struct vminspect_extents *extents;
+	struct vminspect_extent extent;
+	int ret;
+
+	ret = vminspect_extents_start(device, &scan, &extents);
+	if (ret)
+		return ret;
+	while ((ret = vminspect_extents_next(extents, &extent)) > 0)
+		tally_add(tally, &extent);
+	vminspect_extents_stop(extents);
+	return ret;
+}

@@ -30,6 +30,8 @@ struct tally {
 #define TALLY_RESIDENT	(VMINSPECT_PAGE_SPECIAL | VMINSPECT_PAGE_HUGETLB)
 
 void tally_add(struct tally *tally, const struct vminspect_extent *extent);
+/* All that is mapped in a range of the bound process. Return: 0 or -errno. */
+int tally_range(struct tally *tally, struct vminspect *device, __u64 start, __u64 end);
 void tally_merge(struct tally *into, const struct tally *from);
 
 #endif

@@ -5,7 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,32 +30,62 @@ static bool is_vm(int directory, const char *name)
 	return length == sizeof(vm) - 1 && !memcmp(link, vm, length);
 }
 
-int process_next_vm(const struct process *process, int from)
+static int compare_fds(const void *left, const void *right)
 {
-	int fd = openat(process->directory, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int found = INT_MAX;
+	return *(const int *)left - *(const int *)right;
+}
+
+/* Whether two descriptors of a process are one open file. */
+static bool is_same_file(pid_t pid, int fd, int other)
+{
+	return !syscall(SYS_kcmp, pid, pid, KCMP_FILE, fd, other);
+}
+
+static int drop_duplicates(pid_t pid, int *vms, int nr)
+{
+	int kept = 0;
+
+	for (int i = 0; i < nr; i++) {
+		int j = 0;
+
+		while (j < kept && !is_same_file(pid, vms[j], vms[i]))
+			j++;
+		if (j == kept)
+			vms[kept++] = vms[i];
+	}
+	return kept;
+}
+
+int process_vms(const struct process *process, int **vms)
+{
+	int fd = process_open_file(process, "fd");
 	struct dirent *entry;
 	DIR *directory;
+	int nr = 0;
 
+	*vms = NULL;
 	if (fd < 0)
-		return -errno;
+		return fd;
 	directory = fdopendir(fd);
 	if (!directory) {
 		close(fd);
 		return -ENOMEM;
 	}
 	while ((entry = readdir(directory))) {
-		int number = atoi(entry->d_name);
-
-		if (number >= from && number < found && entry->d_name[0] != '.' &&
-		    is_vm(fd, entry->d_name))
-			found = number;
+		if (!is_vm(fd, entry->d_name))
+			continue;
+		*vms = reallocarray(*vms, nr + 1, sizeof(**vms));
+		if (!*vms)
+			die_of_memory();
+		(*vms)[nr++] = atoi(entry->d_name);
 	}
 	closedir(directory);
-	return found == INT_MAX ? -ENOENT : found;
+	if (nr)
+		qsort(*vms, nr, sizeof(**vms), compare_fds);
+	return drop_duplicates(process->pid, *vms, nr);
 }
 
-/* The directory in /proc has been open since before: its pid can't have become another's. */
+/* Of the process whose directory is open, and not of one that has its pid by now. */
 static int process_get_fd(const struct process *process, int number)
 {
 	int pidfd, fd;
@@ -63,6 +93,11 @@ static int process_get_fd(const struct process *process, int number)
 	pidfd = syscall(SYS_pidfd_open, process->pid, 0);
 	if (pidfd < 0)
 		return -errno;
+	/* if it is still there its pid was its own all the time */
+	if (process_kind(process) == PROCESS_GONE) {
+		close(pidfd);
+		return -ESRCH;
+	}
 	fd = syscall(SYS_pidfd_getfd, pidfd, number, 0);
 	if (fd < 0)
 		fd = -errno;
@@ -78,13 +113,33 @@ int process_open_vm(const struct process *process, int vm_fd, struct vminspect *
 	vm = process_get_fd(process, vm_fd);
 	if (vm < 0)
 		return vm;
-	/* who may not open it needs the capability */
 	mem = process_open_file(process, "mem");
-	guest = vminspect_guest(device, vm, mem < 0 ? -1 : mem, info);
+	/* who may not open it needs the capability */
+	if (mem == -EACCES || mem == -EPERM)
+		guest = vminspect_guest(device, vm, -1, info);
+	else
+		guest = mem < 0 ? mem : vminspect_guest(device, vm, mem, info);
 	if (mem >= 0)
 		close(mem);
 	close(vm);
 	return guest;
+}
+
+int vm_next_slot(int guest, unsigned int nr, unsigned int *as, __u64 *gpa,
+		 struct vminspect_guest_slot *slot)
+{
+	int ret;
+
+	for (; *as < nr; (*as)++, *gpa = 0) {
+		ret = vminspect_guest_slot(guest, *as, *gpa, slot);
+		if (!ret) {
+			*gpa = slot->gpa + slot->bytes;
+			return 1;
+		}
+		if (ret != -ENOENT)
+			return ret;
+	}
+	return 0;
 }
 
 static int fail_no_vm(const char *name)
@@ -97,22 +152,33 @@ static int fail_no_vm(const char *name)
 /* Return: the number of the descriptor, or -1 after a message. */
 static int choose_vm(const struct vmm *vmm)
 {
-	int first = process_next_vm(&vmm->target.process, 0);
+	const char *name = vmm->target.name;
+	int *vms, nr, chosen = -1;
 
-	if (first == -ENOENT) {
-		fail_no_vm(vmm->target.name);
-		return -1;
-	}
-	if (first < 0) {
-		fail_doing(DOING_TARGET, first, vmm->target.name, "");
-		return -1;
-	}
-	if (process_next_vm(&vmm->target.process, first + 1) >= 0) {
+	nr = process_vms(&vmm->target.process, &vms);
+	if (nr < 0)
+		fail_doing(DOING_TARGET, nr, name, "");
+	else if (!nr)
+		fail_no_vm(name);
+	else if (nr > 1)
 		fail("process %s has several VMs: choose one with --vm, see 'vminspect guest list'",
-		     vmm->target.name);
-		return -1;
+		     name);
+	else
+		chosen = vms[0];
+	free(vms);
+	return chosen;
+}
+
+int vmm_fail_open(int error)
+{
+	switch (error) {
+	case -EOPNOTSUPP:
+		return fail("the kernel's KVM is not what the module was built for: rebuild it");
+	case -ENOTTY:
+		return fail("guests take a newer module: install one version of both");
+	default:
+		return fail("some guests can't be read: %s", strerror(-error));
 	}
-	return first;
 }
 
 static int fail_open(const struct vmm *vmm, int error)
@@ -120,12 +186,11 @@ static int fail_open(const struct vmm *vmm, int error)
 	switch (error) {
 	case -EINVAL:
 	case -EBADF:
-		return fail("descriptor %d of process %s is no VM: see 'vminspect guest list'",
+		return fail("descriptor %d of process %s is no VM of its own: see guest list",
 			    vmm->vm_fd, vmm->target.name);
 	case -EOPNOTSUPP:
-		return fail("the kernel's KVM is not what the module was built for: rebuild it");
 	case -ENOTTY:
-		return fail("guests take a newer module: install one version of both");
+		return vmm_fail_open(error);
 	default:
 		return fail_doing(DOING_TARGET, error, vmm->target.name, "");
 	}

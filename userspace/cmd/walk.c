@@ -102,12 +102,6 @@ static json_t *head_json(const struct target *target, const struct vminspect_wal
 	return head;
 }
 
-static json_t *slot_json(const struct vminspect_entry *entry)
-{
-	return json_swap(entry->swap_type, entry->frame, area_path(entry->swap_type),
-			 area_backing(entry->flags));
-}
-
 static json_t *tail_json(const struct target *target, const struct result *result)
 {
 	const struct vminspect_entry *entry = &result->walk.entry;
@@ -121,7 +115,7 @@ static json_t *tail_json(const struct target *target, const struct result *resul
 		 json_integer(1LL << entry->page_shift));
 	json_put(tail, "pa", shown(target, present, json_address(pa)));
 	json_put(tail, "pfn", shown(target, entry_has_frame(entry), json_integer(entry->frame)));
-	json_put(tail, "swap", shown(target, swapped, slot_json(entry)));
+	json_put(tail, "swap", shown(target, swapped, entry_swap_json(entry)));
 	json_put(tail, "flags", json_flags(entry->flags));
 	json_put(tail, "mapping", result->mapping ? json_text(result->mapping) : json_null());
 	json_put(tail, "accesses", json_integer(nr_accesses(&result->walk)));
@@ -276,22 +270,6 @@ static void print_picture(const struct target *target, const struct result *resu
 		       present ? " and the data" : ", then a page fault");
 }
 
-/* The name of the mapping at an address, or NULL; to be freed. */
-static char *find_mapping(const struct target *target, __u64 va)
-{
-	struct mappings mappings;
-	char *name = NULL;
-
-	if (mappings_open(&mappings, &target->process))
-		return NULL;
-	while (mappings.valid && mappings.current.end <= va)
-		mappings_next(&mappings);
-	if (mappings.valid && mappings.current.start <= va)
-		name = strdup(mappings.current.name);
-	mappings_close(&mappings);
-	return name;
-}
-
 static int print(const struct target *target, const struct output *out, struct table *table,
 		 __u64 va)
 {
@@ -302,7 +280,7 @@ static int print(const struct target *target, const struct output *out, struct t
 	if (ret)
 		return target_fail(target, ret);
 
-	result.mapping = find_mapping(target, va);
+	result.mapping = mapping_name_at(&target->process, va);
 	if (out->json || out->raw || out->noheadings || out->columns)
 		print_rows(target, table, &result);
 	else
