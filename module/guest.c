@@ -40,6 +40,8 @@ static_assert(sizeof(struct vminspect_guest_slot) == 48);
 static_assert(sizeof(struct vminspect_guest_vcpu) == 64);
 static_assert(sizeof(struct vminspect_guest_level) == 168);
 static_assert(sizeof(struct vminspect_guest_walk) == 1048);
+static_assert(sizeof(struct vminspect_guest_extent) == 40);
+static_assert(sizeof(struct vminspect_guest_scan) == 72);
 
 /* Is this the address of a function with that name, kvm's own? */
 static bool guest_is_function(const void *address, const char *name)
@@ -438,6 +440,11 @@ static int guest_do_walk(struct vmi_guest *guest, void *arg)
 	return vmi_guest_walk(guest, arg);
 }
 
+static int guest_do_scan(struct vmi_guest *guest, void *arg)
+{
+	return vmi_guest_scan(guest, arg);
+}
+
 /* Sizes as vmi_argument_get() has them. */
 static const struct guest_command {
 	unsigned int cmd;
@@ -448,6 +455,7 @@ static const struct guest_command {
 	{ VMINSPECT_IOC_GUEST_SLOT, 48, sizeof(struct vminspect_guest_slot), guest_do_slot },
 	{ VMINSPECT_IOC_GUEST_VCPU, 64, sizeof(struct vminspect_guest_vcpu), guest_do_vcpu },
 	{ VMINSPECT_IOC_GUEST_WALK, 1048, sizeof(struct vminspect_guest_walk), guest_do_walk },
+	{ VMINSPECT_IOC_GUEST_SCAN, 72, sizeof(struct vminspect_guest_scan), guest_do_scan },
 };
 
 static int guest_run(struct vmi_guest *guest, const struct guest_command *command,

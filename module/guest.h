@@ -7,6 +7,7 @@
 #include <linux/kconfig.h>
 #include <uapi/vminspect.h>
 
+#include "paging.h"
 #include "target.h"
 
 struct dentry;
@@ -23,6 +24,30 @@ struct vmi_guest {
 	struct file *vm;
 	struct kvm *kvm;
 	struct vmi_target target;
+};
+
+/**
+ * struct vmi_guest_view - a guest's memory as one of its vCPUs has it
+ * @guest: the guest
+ * @vcpu: the vCPU
+ * @paging: how it reads its tables
+ * @address_space: of guest-physical addresses: 1 in SMM
+ */
+struct vmi_guest_view {
+	struct vmi_guest *guest;
+	struct kvm_vcpu *vcpu;
+	struct vmi_paging paging;
+	unsigned int address_space;
+};
+
+/**
+ * struct vmi_guest_place - guest-physical memory as the host has it
+ * @hva: where in the VMM
+ * @entry: what stands there
+ */
+struct vmi_guest_place {
+	u64 hva;
+	struct vminspect_entry entry;
 };
 
 #if IS_ENABLED(CONFIG_KVM)
@@ -47,6 +72,12 @@ void vmi_guest_vcpu(struct kvm_vcpu *vcpu, struct vminspect_guest_vcpu *out);
 u64 vmi_guest_c_bit(struct kvm_vcpu *vcpu);
 unsigned int vmi_guest_nested(struct vmi_guest *guest, struct kvm_vcpu *vcpu, u64 gpa,
 			      struct vminspect_walk_level *levels);
+int vmi_guest_view_init(struct vmi_guest_view *view, struct vmi_guest *guest,
+			struct vminspect_guest_vcpu *vcpu, u32 flags);
+int vmi_guest_find(const struct vmi_guest_view *view, u64 gpa, struct vmi_guest_place *place);
+int vmi_guest_read(const struct vmi_guest_view *view, u64 gpa, struct vmi_guest_place *place,
+		   void *to, unsigned int size);
 int vmi_guest_walk(struct vmi_guest *guest, struct vminspect_guest_walk *walk);
+int vmi_guest_scan(struct vmi_guest *guest, struct vminspect_guest_scan *scan);
 
 #endif /* VMI_GUEST_H */

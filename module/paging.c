@@ -10,6 +10,7 @@
 #include <linux/limits.h>
 #include <linux/minmax.h>
 #include <asm/msr-index.h>
+#include <asm/page_types.h>
 #include <asm/pgtable_types.h>
 #include <asm/processor-flags.h>
 
@@ -78,17 +79,38 @@ void vmi_paging_init(struct vmi_paging *paging, u64 cr0, u64 cr4, u64 efer,
 }
 
 /**
+ * vmi_paging_va_bits() - width of a virtual address
+ * @paging: how the tables are read
+ */
+unsigned int vmi_paging_va_bits(const struct vmi_paging *paging)
+{
+	if (!is_long(paging))
+		return 32;
+	return paging->mode == VMINSPECT_MODE_5LEVEL ? 57 : 48;
+}
+
+/**
+ * vmi_paging_extend() - an address from the bits that tables are looked up with
+ * @paging: how the tables are read
+ * @bits: as many as an address is wide; others are ignored
+ */
+u64 vmi_paging_extend(const struct vmi_paging *paging, u64 bits)
+{
+	unsigned int unused = 64 - vmi_paging_va_bits(paging);
+
+	if (is_long(paging))
+		return (u64)((s64)(bits << unused) >> unused);
+	return bits & U32_MAX;
+}
+
+/**
  * vmi_paging_canonical() - can this be an address?
  * @paging: how the tables are read
  * @va: the address
  */
 bool vmi_paging_canonical(const struct vmi_paging *paging, u64 va)
 {
-	unsigned int bits = paging->mode == VMINSPECT_MODE_5LEVEL ? 57 : 48;
-
-	if (is_long(paging))
-		return (u64)((s64)(va << (64 - bits)) >> (64 - bits)) == va;
-	return va <= U32_MAX;
+	return vmi_paging_extend(paging, va) == va;
 }
 
 static u64 address_mask(const struct vmi_paging *paging)
@@ -120,6 +142,39 @@ u64 vmi_paging_root(const struct vmi_paging *paging, u64 cr3)
 unsigned int vmi_paging_entry_size(const struct vmi_paging *paging)
 {
 	return paging->mode == VMINSPECT_MODE_32BIT ? sizeof(u32) : sizeof(u64);
+}
+
+/**
+ * vmi_paging_table_size() - bytes of a table
+ * @paging: how the tables are read
+ * @level: of the table
+ */
+unsigned int vmi_paging_table_size(const struct vmi_paging *paging, unsigned int level)
+{
+	return paging->mode == VMINSPECT_MODE_PAE && level == 3 ? 4 * sizeof(u64) : PAGE_SIZE;
+}
+
+/**
+ * vmi_paging_entry() - an entry of a table
+ * @paging: how the tables are read
+ * @table: its contents
+ * @index: position there
+ */
+u64 vmi_paging_entry(const struct vmi_paging *paging, const void *table, unsigned int index)
+{
+	if (paging->mode == VMINSPECT_MODE_32BIT)
+		return ((const u32 *)table)[index];
+	return ((const u64 *)table)[index];
+}
+
+/**
+ * vmi_paging_same() - do two present entries map the same, but for accessed and dirty bits?
+ * @a: one
+ * @b: another at the same level
+ */
+bool vmi_paging_same(u64 a, u64 b)
+{
+	return !((a ^ b) & ~(ENTRY_ACCESSED | ENTRY_DIRTY));
 }
 
 /**
@@ -240,6 +295,12 @@ u64 vmi_paging_frame(const struct vmi_paging *paging, unsigned int level, u64 ra
 	return huge ? frame & ~(BIT_ULL(vmi_paging_shift(paging, level)) - 1) : frame;
 }
 
+/* The four entries at the top of PAE paging have none of their own. */
+static bool has_rights(const struct vmi_paging *paging, unsigned int level)
+{
+	return paging->mode != VMINSPECT_MODE_PAE || level < 3;
+}
+
 /**
  * vmi_paging_flags() - flags of an entry
  * @paging: how the tables are read
@@ -251,8 +312,7 @@ u64 vmi_paging_frame(const struct vmi_paging *paging, unsigned int level, u64 ra
 u32 vmi_paging_flags(const struct vmi_paging *paging, unsigned int level, u64 raw)
 {
 	bool leaf = vmi_paging_leaf(paging, level, raw);
-	/* the four entries at the top of PAE paging have no rights of their own */
-	bool rights = paging->mode != VMINSPECT_MODE_PAE || level < 3;
+	bool rights = has_rights(paging, level);
 	u32 flags = VMINSPECT_ENTRY_PRESENT;
 
 	if (!(raw & ENTRY_PRESENT))
@@ -272,6 +332,24 @@ u32 vmi_paging_flags(const struct vmi_paging *paging, unsigned int level, u64 ra
 	if (leaf && level > 1)
 		flags |= VMINSPECT_PAGE_HUGE;
 	return flags;
+}
+
+#define RIGHTS	(VMINSPECT_PAGE_WRITE | VMINSPECT_PAGE_EXEC | VMINSPECT_PAGE_USER)
+
+/**
+ * vmi_paging_rights() - what the entries down to one allow together
+ * @paging: how the tables are read
+ * @level: where the lowest of them stands
+ * @above: what those above it allow; U32_MAX: there are none
+ * @flags: its own, of vmi_paging_flags()
+ *
+ * Return: of VMINSPECT_PAGE_*: WRITE, EXEC, USER
+ */
+u32 vmi_paging_rights(const struct vmi_paging *paging, unsigned int level, u32 above, u32 flags)
+{
+	if (has_rights(paging, level))
+		above &= flags;
+	return above & RIGHTS;
 }
 
 /**

@@ -252,6 +252,7 @@ TEST_F(guest, refuses_sizes_and_pointers_as_the_rules_have_it)
 		{ VMINSPECT_IOC_GUEST_SLOT, sizeof(struct vminspect_guest_slot) },
 		{ VMINSPECT_IOC_GUEST_VCPU, sizeof(struct vminspect_guest_vcpu) },
 		{ VMINSPECT_IOC_GUEST_WALK, sizeof(struct vminspect_guest_walk) },
+		{ VMINSPECT_IOC_GUEST_SCAN, sizeof(struct vminspect_guest_scan) },
 	};
 	uint32_t argument[2048] = { 0 };
 	size_t i;
@@ -268,7 +269,7 @@ TEST_F(guest, refuses_sizes_and_pointers_as_the_rules_have_it)
 		EXPECT_EQ(-EFAULT, call(self->fd, commands[i].command, NULL));
 	}
 	EXPECT_EQ(-ENOTTY, call(self->fd, VMINSPECT_IOC_INFO, argument));
-	EXPECT_EQ(-ENOTTY, call(self->fd, _IO(VMINSPECT_IOC_TYPE, 0x53), argument));
+	EXPECT_EQ(-ENOTTY, call(self->fd, _IO(VMINSPECT_IOC_TYPE, 0x54), argument));
 	EXPECT_EQ(-ENOTTY, call(self->device, VMINSPECT_IOC_GUEST_SLOT, argument));
 }
 

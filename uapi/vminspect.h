@@ -68,6 +68,7 @@
 #define VMINSPECT_IOC_GUEST_SLOT _IO(VMINSPECT_IOC_TYPE, 0x50)
 #define VMINSPECT_IOC_GUEST_VCPU _IO(VMINSPECT_IOC_TYPE, 0x51)
 #define VMINSPECT_IOC_GUEST_WALK _IO(VMINSPECT_IOC_TYPE, 0x52)
+#define VMINSPECT_IOC_GUEST_SCAN _IO(VMINSPECT_IOC_TYPE, 0x53)
 
 /**
  * DOC: States of a page
@@ -1053,6 +1054,98 @@ struct vminspect_guest_walk {
 	__u8 reserved[6];
 	struct vminspect_walk_level nested[VMINSPECT_MAX_LEVELS];
 	struct vminspect_guest_level levels[VMINSPECT_MAX_LEVELS];
+};
+
+/**
+ * struct vminspect_guest_extent - a run of guest-virtual memory
+ * @start: first guest-virtual address
+ * @bytes: how long it is
+ * @gpa: guest-physical address of the page at @start; those of the following pages follow it,
+ *	but where @repeat is set all are that one page. 0 if something is missing, or a table
+ *	repeats
+ * @flags: of VMINSPECT_PAGE_*: WRITE, EXEC and USER if the entries of all levels allow it,
+ *	GLOBAL and HUGE of the last one, and VMINSPECT_ENTRY_PRESENT. 0 if something is missing,
+ *	or a table repeats
+ * @page_shift: size of each page as a power of two; 0: something is missing, a table repeats, or
+ *	there is no paging
+ * @repeat: 0, or a power of two: the entries of the run are the same as the one before them,
+ *	which stands for that many bytes, so that all of this is mapped as the @repeat bytes
+ *	below @start are, again and again: one page, or where @page_shift is 0 a whole table.
+ *	Accessed and dirty bits do not count
+ * @missing: VMINSPECT_MISSING_*: GUEST: the processor faults, see @fault; SLOT, HOST: the table
+ *	that maps this is not in memory
+ * @fault: VMINSPECT_FAULT_*
+ * @missing_level: level of the table that is not in memory, or 0
+ * @reserved: zero
+ *
+ * Whether there is memory at @gpa is not looked at.
+ */
+struct vminspect_guest_extent {
+	__u64 start;
+	__u64 bytes;
+	__u64 gpa;
+	__u32 flags;
+	__u8 page_shift;
+	__u8 repeat;
+	__u8 missing;
+	__u8 fault;
+	__u8 missing_level;
+	__u8 reserved[7];
+};
+
+/**
+ * struct vminspect_guest_scan - VMINSPECT_IOC_GUEST_SCAN: what a guest's tables map
+ * @size: in: sizeof(struct vminspect_guest_scan)
+ * @flags: in: VMINSPECT_GUEST_CR3 or 0
+ * @start: in: first guest-virtual address, a multiple of 4096
+ * @end: in: where to stop, a multiple of 4096 above @start, or 0: after the last address
+ * @resume: out: where the next call goes on; @end when done
+ * @cr3: in: with VMINSPECT_GUEST_CR3 where the guest's tables begin; out: what was used
+ * @extents: in: address of an array of @nr_extents struct vminspect_guest_extent
+ * @nr_extents: in: how many fit there, at least 1
+ * @extent_size: in: sizeof(struct vminspect_guest_extent)
+ * @nr_filled: out: how many were written
+ * @nr_tables: out: how many tables were read, some of them perhaps again
+ * @vcpu: in: number of the vCPU whose registers are taken
+ * @mode: out: VMINSPECT_MODE_*
+ * @registers: out: VMINSPECT_REGISTERS_*
+ * @paging: out: VMINSPECT_NESTED_*
+ * @address_space: out: 1 in SMM, else 0
+ *
+ * What is not mapped, and what is no address of the mode, is in no extent. A run is split where
+ * pages differ in anything but accessed and dirty bits, and where guest-physical addresses stop
+ * following one another; never across the gap in the middle of 4- and 5-level paging. Two runs
+ * that meet at the end of one call and the start of the next may belong together.
+ *
+ * A call reads no more than some hundred tables, each of them once, as a whole. Tables may loop,
+ * or one may be used for many ranges: so a guest can map more than it has memory for, and an
+ * end is only sure to be found soon where entries that follow one another repeat. A caller
+ * that adds up @nr_tables can tell when they are more than the guest has pages.
+ *
+ * The registers are read with each call: to stay in one address space pass on @cr3 with
+ * VMINSPECT_GUEST_CR3. A signal ends the call early, with success and @resume before @end, but
+ * not before some of the range was done. So does an error, unless it comes first of all.
+ *
+ * Return: 0, or besides the common errors those of VMINSPECT_IOC_GUEST_WALK; EINVAL: the range
+ * is empty, reversed or not aligned, @nr_extents is 0, or @extent_size is not known.
+ */
+struct vminspect_guest_scan {
+	__u32 size;
+	__u32 flags;
+	__u64 start;
+	__u64 end;
+	__u64 resume;
+	__u64 cr3;
+	__u64 extents;
+	__u32 nr_extents;
+	__u32 extent_size;
+	__u32 nr_filled;
+	__u32 nr_tables;
+	__u32 vcpu;
+	__u8 mode;
+	__u8 registers;
+	__u8 paging;
+	__u8 address_space;
 };
 
 #endif /* _UAPI_VMINSPECT_H */

@@ -19,6 +19,7 @@
  *   -l         the guest does not halt, but loops, in another thread
  *   -m         the guest reads the page in "mmio" too, and gets zeroes
  *   -p         in mode 4: with PCIDs
+ *   -r         in mode 4: tables besides that no honest guest has, for others to begin with
  *   -s         the memory of slot 3 is pushed out once the guest has run
  *   -u GVA     the guest leaves this page alone; may be given several times
  *
@@ -47,6 +48,11 @@
  *   user GVA GPA                     of those that user mode may access; no code where that can be
  *   mmio GVA GPA                     of those that have no memory
  *   hole GVA                         nothing is mapped
+ *   root KIND GPA                    the first of such tables. KIND: "loop": all its entries lead
+ *                                    to itself; "shared": the lower half of it to one table, and
+ *                                    so on to the page at 0x2000; "crossed": all of it to two by
+ *                                    turns, and so on to two runs of pages;
+ *                                    "hollow": the same without the pages
  *   reserved GVA                     the entry is present and has a bit that it must not have
  *   ready
  *
@@ -235,6 +241,7 @@ static struct {
 	bool mmio;
 	bool loop;
 	bool pcid;
+	bool roots;
 	bool swap;
 } chosen;
 
@@ -243,7 +250,12 @@ static struct {
 	uint64_t gpa;
 } tables[MAX_TABLES];
 
-static size_t nr_tables;
+static struct {
+	const char *kind;
+	uint64_t gpa;
+} roots[4];
+
+static size_t nr_tables, nr_roots;
 static uint64_t base, cr3;
 static int vm, vcpu, second_vcpu;
 static struct kvm_run *vcpu_run;
@@ -472,6 +484,71 @@ static void make_tables(void)
 	}
 }
 
+static void fill_table(uint64_t table, unsigned int nr, uint64_t even, uint64_t odd)
+{
+	uint64_t *entries = (uint64_t *)memory_at(table);
+
+	for (unsigned int i = 0; i < nr; i++)
+		entries[i] = (i % 2 ? odd : even) | ENTRY_TABLE;
+}
+
+/* Pages that follow one another. */
+static uint64_t new_run(uint64_t gpa)
+{
+	uint64_t table = new_table("PTE");
+	uint64_t *entries = (uint64_t *)memory_at(table);
+
+	for (unsigned int i = 0; i < 512; i++)
+		entries[i] = (gpa + i * SZ_4K) | ENTRY_TABLE;
+	return table;
+}
+
+static void add_root(const char *kind, uint64_t gpa)
+{
+	roots[nr_roots].kind = kind;
+	roots[nr_roots++].gpa = gpa;
+}
+
+/* The tables above two that are for 2M each. */
+static void add_crossed(const char *kind, uint64_t even, uint64_t odd)
+{
+	uint64_t top;
+
+	for (int level = 2; level < 4; level++) {
+		uint64_t left = new_table(paging->levels[4 - level].name);
+		uint64_t right = new_table(paging->levels[4 - level].name);
+
+		fill_table(left, 512, even, odd);
+		fill_table(right, 512, odd, even);
+		even = left;
+		odd = right;
+	}
+	top = new_table("PGD");
+	fill_table(top, 512, even, odd);
+	add_root(kind, top);
+}
+
+static void make_roots(void)
+{
+	uint64_t top, even = 0x2000;
+
+	if (!chosen.roots)
+		return;
+	top = new_table("PGD");
+	fill_table(top, 512, top, top);
+	add_root("loop", top);
+	for (int level = 1; level < 4; level++) {
+		top = new_table(paging->levels[4 - level].name);
+		fill_table(top, 512, even, even);
+		even = top;
+	}
+	top = new_table("PGD");
+	fill_table(top, 256, even, even);
+	add_root("shared", top);
+	add_crossed("crossed", new_run(SZ_2M), new_run(2 * SZ_2M));
+	add_crossed("hollow", new_table("PTE"), new_table("PTE"));
+}
+
 static char *emit(char *code, const void *bytes, size_t nr)
 {
 	memcpy(code, bytes, nr);
@@ -625,6 +702,7 @@ static void make_machine(void)
 	vm = need(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
 	make_slots();
 	make_tables();
+	make_roots();
 	make_vcpus(kvm);
 	choose_start();
 }
@@ -748,6 +826,12 @@ static void report_tables(void)
 		printf("table %s 0x%" PRIx64 "\n", tables[i].level, tables[i].gpa);
 }
 
+static void report_roots(void)
+{
+	for (size_t i = 0; i < nr_roots; i++)
+		printf("root %s 0x%" PRIx64 "\n", roots[i].kind, roots[i].gpa);
+}
+
 static void report_map(const struct page *page)
 {
 	const uint64_t *word = (const uint64_t *)memory_at(page->gpa);
@@ -786,6 +870,7 @@ static void report(void)
 	printf("cr3 0x%" PRIx64 "\nbase 0x%" PRIx64 "\n", cr3, base);
 	report_slots();
 	report_tables();
+	report_roots();
 	for (size_t i = 0; i < ARRAY_LEN(pages); i++)
 		if (exists(&pages[i]))
 			report_page(&pages[i]);
@@ -951,7 +1036,7 @@ static void map_pages_to_themselves(void)
 
 static int wrong_usage(void)
 {
-	fputs("usage: guest [-2cdelmps] [-u GVA]... none|32|pae|4|5\n", stderr);
+	fputs("usage: guest [-2cdelmprs] [-u GVA]... none|32|pae|4|5\n", stderr);
 	return 2;
 }
 
@@ -961,7 +1046,7 @@ int main(int argc, char **argv)
 	size_t nr_untouched = 0;
 	int option;
 
-	while ((option = getopt(argc, argv, "2cdelmpsu:")) != -1) {
+	while ((option = getopt(argc, argv, "2cdelmprsu:")) != -1) {
 		switch (option) {
 		case '2':
 			chosen.second = true;
@@ -984,6 +1069,9 @@ int main(int argc, char **argv)
 		case 'p':
 			chosen.pcid = true;
 			break;
+		case 'r':
+			chosen.roots = true;
+			break;
 		case 's':
 			chosen.swap = true;
 			break;
@@ -999,7 +1087,7 @@ int main(int argc, char **argv)
 	if (argc - optind != 1)
 		return wrong_usage();
 	paging = find_paging(argv[optind]);
-	if (!paging || (chosen.pcid && paging->mode != MODE_4) ||
+	if (!paging || ((chosen.pcid || chosen.roots) && paging->mode != MODE_4) ||
 	    (chosen.cr3_bits && paging->mode == MODE_NONE))
 		return wrong_usage();
 	if (paging->mode == MODE_NONE)

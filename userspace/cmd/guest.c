@@ -10,16 +10,19 @@
 #include "address.h"
 #include "error.h"
 #include "guest.h"
+#include "json.h"
 
 static struct guest_options chosen = { .vm_fd = -1 };
 
-enum { OPTION_VM = 256, OPTION_VCPU, OPTION_CR3, OPTION_GPA, OPTION_EXTENTS };
+enum { OPTION_VM = 256, OPTION_VCPU, OPTION_CR3, OPTION_GPA, OPTION_EXTENTS,
+	OPTION_VIRTUAL };
 
 static const struct cmd_option options[] = {
 	{ OPTION_VM, "vm", "FD", "the VM that has this descriptor in its VMM" },
 	{ OPTION_VCPU, "vcpu", "N", "with the registers of this vCPU; default 0" },
 	{ OPTION_CR3, "cr3", "X", "with tables that begin there; default: those in use" },
 	{ OPTION_EXTENTS, "extents", NULL, "maps: runs of memory, and where the host has them" },
+	{ OPTION_VIRTUAL, "virtual", NULL, "maps: what the guest's own tables map" },
 	{ OPTION_GPA, "gpa", NULL, "addresses are guest-physical" },
 };
 
@@ -68,6 +71,9 @@ static int guest_option(int letter, const char *arg)
 	case OPTION_EXTENTS:
 		chosen.extents = true;
 		return 0;
+	case OPTION_VIRTUAL:
+		chosen.virtual = true;
+		return 0;
 	default:
 		chosen.flags |= VMINSPECT_GUEST_GPA;
 		return 0;
@@ -85,6 +91,35 @@ int guest_do_walk(const struct vmm *vmm, const struct guest_options *asked, __u6
 	};
 	ret = vminspect_guest_walk(vmm->guest, walk);
 	return ret ? vmm_fail(vmm, ret, asked->vcpu) : 0;
+}
+
+int guest_pin(const struct vmm *vmm, struct guest_options *options,
+	      struct vminspect_guest_vcpu *vcpu, json_t *head)
+{
+	int ret = vminspect_guest_vcpu(vmm->guest, options->vcpu, vcpu);
+
+	if (!ret && !(options->flags & VMINSPECT_GUEST_CR3)) {
+		options->cr3 = vcpu->cr3;
+		if (!(options->flags & VMINSPECT_GUEST_GPA))
+			options->flags |= VMINSPECT_GUEST_CR3;
+	}
+	json_put(head, "vcpu", json_integer(options->vcpu));
+	json_put(head, "cr3", ret ? json_null() : json_address(options->cr3));
+	json_put(head, "mode", ret ? json_null() : json_string(vminspect_mode_name(vcpu->mode)));
+	json_put(head, "registers",
+		 ret ? json_null() : json_string(vminspect_registers_name(vcpu->registers)));
+	return ret;
+}
+
+const char *guest_fault_name(unsigned int fault)
+{
+	static const char * const names[] = {
+		[VMINSPECT_FAULT_NOT_PRESENT] = "not_present",
+		[VMINSPECT_FAULT_RESERVED] = "reserved_bit",
+		[VMINSPECT_FAULT_NOT_CANONICAL] = "not_canonical",
+	};
+
+	return fault < ARRAY_SIZE(names) ? names[fault] : NULL;
 }
 
 bool guest_has_gpa(const struct vminspect_guest_walk *walk)
@@ -149,10 +184,10 @@ const struct command cmd_guest = {
 	.options = options,
 	.nr_options = ARRAY_SIZE(options),
 	.views = (const struct view *[]) {
-		&guest_list_view, &guest_slot_view, &guest_extent_view, &guest_translation_view,
-		&guest_level_view,
+		&guest_list_view, &guest_slot_view, &guest_extent_view, &guest_virtual_view,
+		&guest_translation_view, &guest_level_view,
 	},
-	.nr_views = 5,
+	.nr_views = 6,
 	.option = guest_option,
 	.run = guest_run,
 };

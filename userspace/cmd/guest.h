@@ -15,13 +15,14 @@ struct guest_options {
 	__u64 cr3;		/* of --cr3 */
 	__u32 flags;		/* VMINSPECT_GUEST_*, of --cr3 and --gpa */
 	bool extents;		/* of --extents */
+	bool virtual;		/* of --virtual */
 };
 
 /* An address of a guest: a number. Return: 0, or EXIT_USAGE after a message. */
 int guest_parse_address(const char *text, __u64 *address);
 
 extern const struct view guest_list_view, guest_slot_view, guest_extent_view,
-	guest_translation_view, guest_level_view;
+	guest_virtual_view, guest_translation_view, guest_level_view;
 
 /* Each gets the words after its name. Return: the exit status. */
 int guest_list(const struct output *out, const struct guest_options *options, int argc,
@@ -35,10 +36,22 @@ int guest_walk(const struct output *out, const struct guest_options *options, in
 
 /* Return: the exit status. */
 int guest_print_extents(const struct vmm *vmm, const struct output *out, struct table *table);
+int guest_print_virtual(const struct vmm *vmm, const struct guest_options *options,
+			struct table *table);
+
+/*
+ * The registers that all of a document is read with: CR3 is given from here on, whatever the vCPU
+ * comes to. They are told in @head. Return: 0 or -errno.
+ */
+int guest_pin(const struct vmm *vmm, struct guest_options *options,
+	      struct vminspect_guest_vcpu *vcpu, json_t *head);
 
 /* A walk. Return: 0, or EXIT_FAILED after a message. */
 int guest_do_walk(const struct vmm *vmm, const struct guest_options *options, __u64 address,
 		  struct vminspect_guest_walk *walk);
+
+/* VMINSPECT_FAULT_*, or NULL. */
+const char *guest_fault_name(unsigned int fault);
 
 /* Whether the guest-physical address is known. */
 bool guest_has_gpa(const struct vminspect_guest_walk *walk);

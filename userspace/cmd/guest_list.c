@@ -328,7 +328,8 @@ int guest_list(const struct output *out, const struct guest_options *options, in
 
 	if (argc)
 		return misuse("'%s' is too much: list takes no argument", argv[0]);
-	if (options->vm_fd >= 0 || options->vcpu || options->flags || options->extents)
+	if (options->vm_fd >= 0 || options->vcpu || options->flags ||
+	    options->extents || options->virtual)
 		return misuse("list takes no such option: it lists all guests");
 	table = table_new(&guest_list_view, out);
 	if (!table)
@@ -395,6 +396,23 @@ static int print_slots(const struct vmm *vmm, const struct output *out, struct t
 	return ret ? vmm_fail(vmm, ret, 0) : 0;
 }
 
+static const struct view *choose_view(const struct guest_options *options)
+{
+	if (options->virtual)
+		return &guest_virtual_view;
+	return options->extents ? &guest_extent_view : &guest_slot_view;
+}
+
+static int print_maps(const struct vmm *vmm, const struct output *out,
+		      const struct guest_options *options, struct table *table)
+{
+	if (options->virtual)
+		return guest_print_virtual(vmm, options, table);
+	if (options->extents)
+		return guest_print_extents(vmm, out, table);
+	return print_slots(vmm, out, table);
+}
+
 int guest_maps(const struct output *out, const struct guest_options *options, int argc,
 	       char **argv)
 {
@@ -404,16 +422,21 @@ int guest_maps(const struct output *out, const struct guest_options *options, in
 
 	if (argc != 1)
 		return misuse("maps takes one PID: see 'vminspect guest list'");
+	if (options->flags & VMINSPECT_GUEST_GPA)
+		return misuse("--gpa is for translate and walk: maps takes no address");
+	if (!options->virtual && (options->flags || options->vcpu))
+		return misuse("maps takes --cr3 and --vcpu with --virtual: slots are of all vCPUs");
+	if (options->virtual && options->extents)
+		return misuse("--virtual and --extents exclude each other: one is of the guest");
 	ret = target_check_name(argv[0]);
 	if (ret)
 		return ret;
-	table = table_new(options->extents ? &guest_extent_view : &guest_slot_view, out);
+	table = table_new(choose_view(options), out);
 	if (!table)
 		return EXIT_USAGE;
 	ret = vmm_open(&vmm, argv[0], options->vm_fd);
 	if (!ret) {
-		ret = options->extents ? guest_print_extents(&vmm, out, table) :
-					 print_slots(&vmm, out, table);
+		ret = print_maps(&vmm, out, options, table);
 		vmm_close(&vmm);
 	}
 	table_free(table);

@@ -113,34 +113,24 @@ const struct view guest_translation_view = {
 	.value = row_value,
 };
 
-/* What all of them were translated with. */
-static json_t *head_json(const struct vmm *vmm, const struct guest_options *options)
-{
-	json_t *head = target_json(&vmm->target);
-	struct vminspect_guest_vcpu vcpu = {};
-	bool known = !vminspect_guest_vcpu(vmm->guest, options->vcpu, &vcpu);
-	__u64 cr3 = options->flags & VMINSPECT_GUEST_CR3 ? options->cr3 : vcpu.cr3;
-
-	json_put(head, "vcpu", json_integer(options->vcpu));
-	json_put(head, "cr3", known ? json_address(cr3) : json_null());
-	json_put(head, "registers",
-		 known ? json_string(vminspect_registers_name(vcpu.registers)) : json_null());
-	return head;
-}
-
 static int print(const struct vmm *vmm, const struct output *out,
 		 const struct guest_options *options, struct table *table, int argc, char **argv)
 {
+	json_t *head = target_json(&vmm->target), *tail = json_object();
+	struct guest_options pinned = *options;
+	struct vminspect_guest_vcpu vcpu;
 	struct vminspect_guest_walk walk;
-	json_t *tail = json_object();
 	__u64 address;
-	int ret = 0;
+	int ret;
 
-	table_begin(table, head_json(vmm, options), vmm->target.hidden);
+	ret = guest_pin(vmm, &pinned, &vcpu, head);
+	if (ret)
+		ret = vmm_fail(vmm, ret, options->vcpu);
+	table_begin(table, head, vmm->target.hidden);
 	for (int i = 0; i < argc && !ret; i++) {
 		ret = guest_parse_address(argv[i], &address);
 		if (!ret)
-			ret = guest_do_walk(vmm, options, address, &walk);
+			ret = guest_do_walk(vmm, &pinned, address, &walk);
 		if (!ret)
 			table_row(table, &walk);
 		progress("%d addresses", i);

@@ -119,17 +119,6 @@ static unsigned int native_accesses(const struct vminspect_guest_walk *walk)
 	return walk->nr_levels + !walk->missing;
 }
 
-static const char *fault_name(const struct vminspect_guest_walk *walk)
-{
-	static const char * const names[] = {
-		[VMINSPECT_FAULT_NOT_PRESENT] = "not_present",
-		[VMINSPECT_FAULT_RESERVED] = "reserved_bit",
-		[VMINSPECT_FAULT_NOT_CANONICAL] = "not_canonical",
-	};
-
-	return walk->fault < ARRAY_SIZE(names) ? names[walk->fault] : NULL;
-}
-
 static json_t *string_json(const char *string)
 {
 	return string ? json_string(string) : json_null();
@@ -153,7 +142,7 @@ static void put_end(json_t *document, const struct vminspect_guest_walk *walk)
 	json_put(document, "missing", string_json(vminspect_missing_name(walk->missing)));
 	json_put(document, "missing_level",
 		 string_json(vminspect_guest_level_name(walk->missing_level)));
-	json_put(document, "fault", string_json(fault_name(walk)));
+	json_put(document, "fault", string_json(guest_fault_name(walk->fault)));
 	json_put(document, "swap", shown(swapped && !walk->hidden, entry_swap_json(&walk->entry)));
 	json_put(document, "guest_page", size_json(walk->page_shift));
 	json_put(document, "nested_page", size_json(guest_nested_shift(walk)));

@@ -241,6 +241,48 @@ int vminspect_guest_vcpu(int fd, unsigned int vcpu, struct vminspect_guest_vcpu 
  */
 int vminspect_guest_walk(int fd, struct vminspect_guest_walk *walk);
 
+/*
+ * A cursor over what a guest's tables map. Its memory does not grow with that. One thread at a
+ * time may use it.
+ */
+struct vminspect_guest_extents;
+
+/**
+ * vminspect_guest_extents_start() - begin to read what a guest's tables map
+ * @fd: from vminspect_guest(); it must stay open until the cursor is stopped
+ * @what: flags, start, end, cr3 and vcpu are used as VMINSPECT_IOC_GUEST_SCAN defines them;
+ *	other members are ignored
+ * @tables: how many tables are read before it is given up. A guest can use one table for as many
+ *	ranges as it likes, so that there is no end in sight; to do without that it needs no more
+ *	tables than its memory has pages
+ * @out: written on success; to be freed with vminspect_guest_extents_stop()
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int vminspect_guest_extents_start(int fd, const struct vminspect_guest_scan *what,
+				  __u64 tables, struct vminspect_guest_extents **out);
+
+/**
+ * vminspect_guest_extents_next() - the next extent
+ * @cursor: where it stands
+ * @extent: written if there is one more
+ *
+ * Extents come in the order of their addresses, and are of the address space that the first
+ * one is of. Runs that the module gave in two parts are put together again.
+ *
+ * Return: 1, or 0 after the last one, or the errors of VMINSPECT_IOC_GUEST_SCAN (then and for
+ * good; what was read before the error came was handed out before it), or -ELOOP after too many
+ * tables, or -EIO if the module made no progress.
+ */
+int vminspect_guest_extents_next(struct vminspect_guest_extents *cursor,
+				 struct vminspect_guest_extent *extent);
+
+/**
+ * vminspect_guest_extents_stop() - free a cursor
+ * @cursor: from vminspect_guest_extents_start(); NULL is allowed
+ */
+void vminspect_guest_extents_stop(struct vminspect_guest_extents *cursor);
+
 /**
  * vminspect_guest_accesses() - how many memory accesses a translation takes
  * @walk: from vminspect_guest_walk()
