@@ -68,7 +68,11 @@ static int run_to_halt(int kvm, int vcpu)
 	if (ioctl(vcpu, KVM_GET_SREGS, &sregs))
 		return -errno;
 	sregs.cs = segment(11);
-	sregs.ds = sregs.es = sregs.ss = sregs.fs = sregs.gs = segment(3);
+	sregs.ds = segment(3);
+	sregs.es = sregs.ds;
+	sregs.ss = sregs.ds;
+	sregs.fs = sregs.ds;
+	sregs.gs = sregs.ds;
 	sregs.tr.type = 11;
 	sregs.cr0 = 0x80000011;
 	sregs.cr3 = ROOT;

@@ -253,7 +253,8 @@ int vmm_fail(const struct vmm *vmm, int error, unsigned int vcpu)
 		return fail("a table of the guest of %s is in memory that the host can't read",
 			    name);
 	case -ELOOP:
-		return fail("the guest of %s has tables that lead to each other: this is not all", name);
+		return fail("the guest of %s has tables that lead to each other: this is not all",
+			    name);
 	case -EAGAIN:
 		return fail("tables of the guest of %s were moved all the time: try again", name);
 	default:
