@@ -15,6 +15,7 @@
 struct vminspect_guest_extents {
 	int fd;
 	struct vminspect_guest_scan scan;
+	int mode;			/* of the first call; -1: there was none yet */
 	int end;			/* 0 or -errno: what comes after the buffer */
 	bool ended;
 	__u64 tables;			/* that may still be read */
@@ -49,7 +50,13 @@ static void refill(struct vminspect_guest_extents *cursor)
 	if (ret) {
 		scan->resume = scan->start;
 		scan->nr_filled = 0;
+	} else if (cursor->mode >= 0 && scan->mode != cursor->mode) {
+		/* what CR3 leads to is read in another way now */
+		ret = -ESTALE;
+		scan->resume = scan->start;
+		scan->nr_filled = 0;
 	} else {
+		cursor->mode = scan->mode;
 		/* one address space, whatever the vCPU has come to meanwhile */
 		scan->flags |= VMINSPECT_GUEST_CR3;
 	}
@@ -81,6 +88,7 @@ int vminspect_guest_extents_start(int fd, const struct vminspect_guest_scan *wha
 		.extent_size = sizeof(cursor->buffer[0]),
 		.vcpu = what->vcpu,
 	};
+	cursor->mode = -1;
 	cursor->end = 0;
 	cursor->ended = false;
 	cursor->tables = tables;
