@@ -26,6 +26,7 @@
 #define USER		0x004ULL
 #define ACCESSED	0x020ULL
 #define HUGE		0x080ULL
+#define NX		(1ULL << 63)
 
 #define ROOT		0x1000ULL	/* then a table for each lower level */
 #define PT		0x4000ULL
@@ -262,6 +263,70 @@ TEST_F(scan, cuts_what_is_larger_than_the_range)
 	EXPECT_EQ(21, extents[0].page_shift);
 	EXPECT_EQ(VMINSPECT_ENTRY_PRESENT | VMINSPECT_PAGE_EXEC | VMINSPECT_PAGE_HUGE,
 		  extents[0].flags);
+}
+
+/* What the only page may be used for, with an entry at one level that is not like the others. */
+static uint32_t rights_with(struct __test_metadata *_metadata, struct _test_data_scan *self,
+			    unsigned int level, uint64_t entry)
+{
+	uint64_t *at = (uint64_t *)(self->memory + ROOT + (4 - level) * SZ_4K), before = *at;
+	struct vminspect_guest_extent extent;
+	struct vminspect_guest_scan scan = request(&extent, 1);
+
+	*at = (before & ~(WRITE | USER)) | entry;
+	ASSERT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
+	ASSERT_EQ(1, scan.nr_filled);
+	*at = before;
+	return extent.flags & (VMINSPECT_PAGE_WRITE | VMINSPECT_PAGE_USER | VMINSPECT_PAGE_EXEC);
+}
+
+TEST_F(scan, says_what_all_levels_allow_together)
+{
+	unsigned int level;
+
+	memset(self->pt, 0, SZ_4K);
+	self->pt[0] = CODE | PRESENT | WRITE | USER;
+	for (level = 1; level <= 4; level++) {
+		EXPECT_EQ(VMINSPECT_PAGE_WRITE | VMINSPECT_PAGE_USER | VMINSPECT_PAGE_EXEC,
+			  rights_with(_metadata, self, level, WRITE | USER));
+		EXPECT_EQ(VMINSPECT_PAGE_USER | VMINSPECT_PAGE_EXEC,
+			  rights_with(_metadata, self, level, USER));
+		EXPECT_EQ(VMINSPECT_PAGE_WRITE | VMINSPECT_PAGE_EXEC,
+			  rights_with(_metadata, self, level, WRITE));
+		EXPECT_EQ(VMINSPECT_PAGE_WRITE | VMINSPECT_PAGE_USER,
+			  rights_with(_metadata, self, level, WRITE | USER | NX));
+	}
+}
+
+TEST_F(scan, reads_a_table_once_and_few_in_a_call)
+{
+	struct vminspect_guest_extent extents[NR];
+	struct vminspect_guest_scan scan = request(extents, NR);
+	uint64_t *pd = (uint64_t *)(self->memory + PT - SZ_4K);
+	uint64_t *pdpt = pd - SZ_4K / sizeof(*pd);
+	unsigned int i, calls;
+
+	/* one that is nowhere stands for 2M */
+	pd[1] = MEMORY | PRESENT;
+	ASSERT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
+	ASSERT_EQ(2, scan.nr_filled);
+	EXPECT_EQ(5, scan.nr_tables);
+	EXPECT_EQ(VMINSPECT_MISSING_SLOT, extents[1].missing);
+	EXPECT_EQ(1, extents[1].missing_level);
+	EXPECT_EQ(SZ_2M, extents[1].bytes);
+	/* nothing is mapped, by many tables */
+	memset(self->pt, 0, SZ_4K);
+	for (i = 0; i < NR; i++) {
+		pd[i] = PT | PRESENT | (i % 2 ? WRITE : 0);
+		pdpt[i] = (PT - SZ_4K) | PRESENT | (i % 2 ? WRITE : 0);
+	}
+	for (calls = 0; calls < 5; calls++) {
+		scan.start = scan.resume;
+		ASSERT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
+		EXPECT_EQ(0, scan.nr_filled);
+		EXPECT_LT(scan.start, scan.resume);
+		EXPECT_EQ(512, scan.nr_tables);
+	}
 }
 
 TEST_F(scan, knows_the_gap)
