@@ -3,6 +3,7 @@
  * Guest-physical memory as the host has it: found by its slot, in the address space of the VMM,
  * by the walk that everything else here is found by. Nothing outside a slot is ever read.
  */
+#include <linux/delay.h>
 #include <linux/highmem.h>
 #include <linux/kvm_host.h>
 #include <linux/memory_hotplug.h>
@@ -17,8 +18,12 @@
 #define PLACE_FLAGS							\
 	((VMINSPECT_PAGE_FLAGS & ~VMINSPECT_PAGE_FROM_PAGE) | VMINSPECT_PAGE_SWAPCACHE)
 
-/* A page that is moved each time we have found it: not by accident. */
+/*
+ * A page that is on its way each time we look: not by accident. All of these waits are longer than
+ * it takes to copy a page of 2M. Without waiting one of 4K can take longer.
+ */
 #define READ_TRIES	16
+#define READ_WAIT_US	500
 
 static int place_look(struct vmi_guest *guest, struct vmi_guest_place *place)
 {
@@ -138,7 +143,7 @@ int vmi_guest_read(const struct vmi_guest_view *view, u64 gpa, struct vmi_guest_
 			return ret;
 		/* it will be back in a moment */
 		if (place->entry.state == VMINSPECT_STATE_MIGRATING) {
-			cond_resched();
+			usleep_range(READ_WAIT_US, 2 * READ_WAIT_US);
 			ret = 0;
 			continue;
 		}
