@@ -215,9 +215,18 @@ u64 vmi_guest_c_bit(struct kvm_vcpu *vcpu)
 	return BIT_ULL(entry.ebx & C_BIT_MASK);
 }
 
+/*
+ * What translates the guest's own addresses: arch.mmu is another one while the vCPU runs a guest
+ * that has a nested table of the guest's making.
+ */
+static const struct kvm_mmu *guest_mmu(const struct kvm_vcpu *vcpu)
+{
+	return &vcpu->arch.root_mmu;
+}
+
 static u8 guest_nested_kind(const struct kvm_mmu *mmu)
 {
-	const void *fault = mmu ? READ_ONCE(mmu->page_fault) : NULL;
+	const void *fault = READ_ONCE(mmu->page_fault);
 
 	if (!fault)
 		return VMINSPECT_NESTED_NONE;
@@ -248,8 +257,8 @@ static u8 guest_registers(struct kvm_vcpu *vcpu)
  */
 void vmi_guest_vcpu(struct kvm_vcpu *vcpu, struct vminspect_guest_vcpu *out)
 {
-	const struct kvm_mmu *mmu = READ_ONCE(vcpu->arch.mmu);
-	u64 root = mmu ? READ_ONCE(mmu->root.hpa) : INVALID_PAGE;
+	const struct kvm_mmu *mmu = guest_mmu(vcpu);
+	u64 root = READ_ONCE(mmu->root.hpa);
 	u32 state = READ_ONCE(vcpu->arch.hflags);
 	struct vmi_paging paging;
 
@@ -336,8 +345,7 @@ static unsigned int nested_walk(const struct kvm_mmu *mmu, unsigned int kind, u6
 unsigned int vmi_guest_nested(struct vmi_guest *guest, struct kvm_vcpu *vcpu, u64 gpa,
 			      struct vminspect_walk_level *levels)
 {
-	/* once: entering a guest of its own, the vCPU changes to another */
-	const struct kvm_mmu *mmu = READ_ONCE(vcpu->arch.mmu);
+	const struct kvm_mmu *mmu = guest_mmu(vcpu);
 	unsigned int kind = guest_nested_kind(mmu);
 	unsigned int nr;
 
