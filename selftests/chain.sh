@@ -310,22 +310,6 @@ shows_text()
 }
 promise 'debugfs: the guests of the machine and their slots, as text' shows_text
 
-# text_of PID VCPUS: what a report on standard input comes to
-text_of()
-{
-	local word id as gpa bytes address flags name
-
-	while read -r word id as gpa bytes address flags; do
-		case $word in
-		vm)	echo "pid $1 vm_fd $id vcpus $2" ;;
-		slot)	name=
-			[ "$flags" != 0x2 ] || name=' readonly'
-			printf '  slot %d as %d gpa 0x%x-0x%x hva 0x%x%s\n' "$id" "$as" "$gpa" \
-				$((gpa + bytes)) "$address" "$name" ;;
-		esac
-	done
-}
-
 # Every page of them is where translate has it.
 lists_extents()
 {
@@ -391,6 +375,54 @@ says_what_registers_are_worth()
 	stop_guest
 }
 promise 'a vCPU that runs, one that never ran, one that there is not' says_what_registers_are_worth
+
+# check_nesting MODE OPTION: while the vCPU runs a guest of the guest, its tables are that one's.
+check_nesting()
+{
+	local why='runs a guest of its own'
+
+	start_guest "$1" "$2"
+	refuses 1 "$why" vminspect guest translate "$pid" 0x2000
+	run vminspect guest translate -J "$pid" 0x2000 0x3000
+	check_refusal 1 "$why" vminspect guest translate -J
+	equal 'document' '[[],true]' "$(jq -c '[.translations, .truncated]' "$out")"
+	refuses 1 "$why" vminspect guest walk "$pid" 0x2000
+	refuses 1 "$why" vminspect guest walk -J --cr3 "$(words cr3)" "$pid" 0x2000
+	# what is known without its tables
+	translate --gpa 0x600000
+	equal 'gpa' '0x600000 present' "$(translated '"\(.gpa) \(.state)"')"
+	word_at "$(translated .pa)"
+	equal 'what is there' $(($(words base) + 0x600)) $((word))
+	works vminspect guest walk -J --gpa "$pid" 0x600000
+	equal 'paging' npt "$(jq -r .paging "$out")"
+	works vminspect guest maps -J "$pid"
+	equal 'slots' '[0,1,2,3]' "$(jq -c '[.slots[].slot]' "$out")"
+	works vminspect guest list -J
+	equal 'the guest' "$pid 1 $((24 << 20)) npt" \
+		"$(jq -r '.guests[0] | "\(.pid) \(.vcpus) \(.resident) \(.paging)"' "$out")"
+	text_of "$pid" 1 < <(printf '%s\n' "${lines[@]}") >"$scratch/wanted"
+	cat /sys/kernel/debug/vminspect/guests >"$scratch/got"
+	same 'text' "$scratch/wanted" "$scratch/got"
+
+	tell leave
+	check_page 0x10000000 0x600000 0x1000 "$(words map | awk '$1 == "0x10000000" { print $4 }')"
+	works vminspect guest walk -J "$pid" 0x2000
+	equal 'cr3 once it has left' $(($(words cr3))) $(($(jq -r .cr3 "$out")))
+	stop_guest
+}
+
+runs_a_guest_of_its_own()
+{
+	if [ "$(</sys/module/kvm_amd/parameters/nested)" != 1 ]; then
+		skip 'KVM lets its guests have none here'
+		return
+	fi
+	check_nesting 4 -n
+	check_nesting 5 -n
+	check_nesting 4 -N
+}
+promise 'a vCPU that runs a guest of its own: refused in a sentence; what needs no tables works' \
+	runs_a_guest_of_its_own
 
 # KVM notes where a device is, in entries that look present and are not.
 tells_devices_from_memory()

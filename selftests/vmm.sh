@@ -57,3 +57,19 @@ memory_of()
 		fi
 	done < <(words slot)
 }
+
+# text_of PID VCPUS: what the text view has of a guest whose report is on standard input
+text_of()
+{
+	local word id as gpa bytes address flags name
+
+	while read -r word id as gpa bytes address flags; do
+		case $word in
+		vm)	echo "pid $1 vm_fd $id vcpus $2" ;;
+		slot)	name=
+			[ "$flags" != 0x2 ] || name=' readonly'
+			printf '  slot %d as %d gpa 0x%x-0x%x hva 0x%x%s\n' "$id" "$as" "$gpa" \
+				$((gpa + bytes)) "$address" "$name" ;;
+		esac
+	done
+}

@@ -18,6 +18,9 @@
  *   -e         the processor is said to have SEV, with bit 47 for encrypted pages; none is
  *   -l         the guest does not halt, but loops, in another thread
  *   -m         the guest reads the page in "mmio" too, and gets zeroes
+ *   -n         in modes 4 and 5: the guest does not halt, but runs a guest of its own, with its own
+ *              page tables, which loops
+ *   -N         in mode 4: likewise, and the guest made a nested table for that one's memory
  *   -p         in mode 4: with PCIDs
  *   -r         in mode 4: tables besides that no honest guest has, for others to begin with
  *   -s         the memory of slot 3 is pushed out once the guest has run
@@ -66,6 +69,7 @@
  *   touch SLOT      reads all of its memory
  *   run             the guest once more, from its start to its halt, unless it loops; it touches
  *                   what there is
+ *   leave           with -n and -N: the guest's guest ends, and the guest loops instead
  *
  * If something is not as it should be, it says so and ends with status 1.
  */
@@ -126,14 +130,25 @@
 #define EFER_LME	BIT(8)
 #define EFER_LMA	BIT(10)
 #define EFER_NXE	BIT(11)
+#define EFER_SVME	BIT(12)
+#define MSR_VM_HSAVE_PA	0xc0010117
 #define SEGMENT_CODE	11
 #define SEGMENT_DATA	3
 #define SEGMENT_TSS	11
 
 #define CODE_GPA	0x1000
 #define TABLES_GPA	0x100000
-#define TABLES_END	0x200000
+#define TABLES_END	0x1fc000
 #define MAX_TABLES	((TABLES_END - TABLES_GPA) / SZ_4K)
+/* For the guest's guest: two tables, the block that describes it, and room for the processor */
+#define NESTED_GPA	0x1fc000
+#define VMCB_GPA	0x1fe000
+#define HSAVE_GPA	0x1ff000
+/* Words by which it and the guest talk to us, on a page that is written to */
+#define WORDS_GPA	0x4000
+#define WORD_INSIDE	(WORDS_GPA + 16)	/* not zero once the guest's guest runs */
+#define WORD_LEAVE	(WORDS_GPA + 20)	/* when it is to end */
+#define WORD_OUTSIDE	(WORDS_GPA + 24)	/* once it has ended */
 /* In mode pae the first table has 32 bytes, and may be anywhere */
 #define PAE_ROOT	0x240
 #define PORT		0x10
@@ -240,6 +255,8 @@ static struct {
 	bool sev;
 	bool mmio;
 	bool loop;
+	bool nested;
+	bool nested_table;
 	bool pcid;
 	bool roots;
 	bool swap;
@@ -574,6 +591,69 @@ static char *emit_read(char *code, uint64_t gva)
 	return code;
 }
 
+/*
+ * What describes the guest's guest to the processor: AMD APM vol. 2, appendix B. It is in the same
+ * state as the guest was, at another place of the same code.
+ */
+static void make_vmcb(uint64_t rip)
+{
+	/* limits and rights as in VMCBs: 64-bit code, data */
+	static const uint64_t code = 0xffffffff0a9b0008, data = 0xffffffff0c930010;
+	char *vmcb = memory_at(VMCB_GPA);
+
+	memset(vmcb, 0, SZ_4K);
+	*(uint32_t *)(vmcb + 0x010) = BIT(0) | BIT(1);	/* leaves by VMRUN and VMMCALL */
+	*(uint32_t *)(vmcb + 0x058) = 1;		/* its ASID; 0 is the guest's */
+	if (chosen.nested_table) {
+		*(uint64_t *)(vmcb + 0x090) = BIT(0);
+		*(uint64_t *)(vmcb + 0x0b0) = NESTED_GPA;
+	}
+	for (size_t segment = 0; segment < 6; segment++)
+		*(uint64_t *)(vmcb + 0x400 + segment * 16) = segment == 1 ? code : data;
+	*(uint64_t *)(vmcb + 0x4d0) = at_start.efer;
+	*(uint64_t *)(vmcb + 0x548) = at_start.cr4;
+	*(uint64_t *)(vmcb + 0x550) = at_start.cr3;
+	*(uint64_t *)(vmcb + 0x558) = at_start.cr0;
+	*(uint64_t *)(vmcb + 0x560) = 0x400;		/* DR7, DR6 and RFLAGS as after a reset */
+	*(uint64_t *)(vmcb + 0x568) = 0xffff0ff0;
+	*(uint64_t *)(vmcb + 0x570) = 2;
+	*(uint64_t *)(vmcb + 0x578) = rip;
+	*(uint64_t *)(vmcb + 0x5f8) = 1;		/* RAX, which it says hello with */
+	*(uint64_t *)(vmcb + 0x668) = 0x0007040600070406;	/* PAT as after a reset */
+}
+
+/* Its memory is that of the guest: the first two gigabytes, in pages of 1G. */
+static void make_nested_table(void)
+{
+	uint64_t *top = (uint64_t *)memory_at(NESTED_GPA), *giant = top + SZ_4K / sizeof(*top);
+	const uint64_t rights = ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER;
+
+	memset(top, 0, 2 * SZ_4K);
+	top[0] = (NESTED_GPA + SZ_4K) | rights;
+	giant[0] = rights | ENTRY_LARGE;
+	giant[1] = SZ_1G | rights | ENTRY_LARGE;
+}
+
+/* The guest enters its own, says that it is back, and loops. That one says hello, and waits. */
+static void make_nested_code(char *code)
+{
+	static const uint64_t vmcb = VMCB_GPA;
+
+	code = emit(code, "\x48\xb8", 2);		/* mov rax, VMCB_GPA */
+	code = emit(code, &vmcb, sizeof(vmcb));
+	code = emit(code, "\x0f\x01\xd8", 3);		/* vmrun rax */
+	code = emit_mov(code, 0xa3, WORD_OUTSIDE);
+	code = emit(code, "\xeb\xfe", 2);		/* jmp to itself */
+
+	make_vmcb(CODE_GPA + (code - memory_at(CODE_GPA)));
+	if (chosen.nested_table)
+		make_nested_table();
+	code = emit_mov(code, 0xa3, WORD_INSIDE);
+	code = emit_mov(code, 0xa1, WORD_LEAVE);
+	code = emit(code, "\x85\xc0\x74\xf3", 4);	/* test eax, eax; jz to the line before */
+	emit(code, "\x0f\x01\xd9", 3);		/* vmmcall */
+}
+
 static void make_code(void)
 {
 	char *code = memory_at(CODE_GPA);
@@ -588,7 +668,10 @@ static void make_code(void)
 		if (pages[i].kind & WRITTEN)
 			code = emit_mov(code, 0xa3, pages[i].gva + 8);
 	}
-	emit(code, chosen.loop ? "\xeb\xfe" : "\xf4", chosen.loop ? 2 : 1);
+	if (chosen.nested)
+		make_nested_code(code);
+	else
+		emit(code, chosen.loop ? "\xeb\xfe" : "\xf4", chosen.loop ? 2 : 1);
 }
 
 static const struct kvm_cpuid_entry2 *cpuid_of(uint32_t function)
@@ -623,6 +706,8 @@ static void check_features(void)
 		fail("KVM has no pages of 1G for its guests here.");
 	if (chosen.pcid && !(cpuid_of(1)->ecx & BIT(17)))
 		fail("KVM has no PCIDs for its guests here.");
+	if (chosen.nested && !(cpuid_of(0x80000001)->ecx & BIT(2)))
+		fail("KVM lets its guests have none of their own here.");
 }
 
 static struct kvm_segment segment(uint8_t type)
@@ -667,7 +752,19 @@ static void choose_start(void)
 	at_start.cr0 = paging->cr0;
 	at_start.cr3 = cr3;
 	at_start.cr4 = paging->cr4 | (chosen.pcid ? CR4_PCIDE : 0);
-	at_start.efer = paging->efer;
+	at_start.efer = paging->efer | (chosen.nested ? EFER_SVME : 0);
+}
+
+/* Without it the processor refuses to enter a guest. */
+static void set_hsave(void)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = { { .nmsrs = 1 }, { .index = MSR_VM_HSAVE_PA, .data = HSAVE_GPA } };
+
+	if (need(ioctl(vcpu, KVM_SET_MSRS, &msrs), "KVM_SET_MSRS") != 1)
+		fail("KVM does not take a place for a guest's state.");
 }
 
 static int make_vcpu(int index)
@@ -705,6 +802,8 @@ static void make_machine(void)
 	make_roots();
 	make_vcpus(kvm);
 	choose_start();
+	if (chosen.nested)
+		set_hsave();
 }
 
 static void restart(void)
@@ -811,6 +910,27 @@ static void start_looping(void)
 	if (pthread_create(&thread, NULL, run_and_loop, NULL))
 		fail("There is no thread to be had.");
 	pthread_barrier_wait(&looping);
+}
+
+/* Another thread runs it. */
+static void wait_for_word(uint64_t gpa, const char *what)
+{
+	const uint32_t *word = (const uint32_t *)memory_at(gpa);
+
+	for (int tries = 0; !READ_ONCE(*word); tries++) {
+		if (tries == 3000)
+			fail("The guest does not %s.", what);
+		usleep(10000);
+	}
+}
+
+static void leave_nested(const char *word)
+{
+	(void)word;
+	if (!chosen.nested)
+		fail("The guest has no guest.");
+	WRITE_ONCE(*(uint32_t *)memory_at(WORD_LEAVE), 1);
+	wait_for_word(WORD_OUTSIDE, "come back from its own guest");
 }
 
 static void report_slots(void)
@@ -977,6 +1097,7 @@ static const struct {
 	{ "pageout", page_out_slot },
 	{ "touch", touch_slot },
 	{ "run", run_again },
+	{ "leave", leave_nested },
 };
 
 static void say(const char *word)
@@ -1010,6 +1131,8 @@ static int run(void)
 		start_looping();
 	else
 		run_to_halt();
+	if (chosen.nested)
+		wait_for_word(WORD_INSIDE, "enter its own guest");
 	report();
 	if (chosen.swap)
 		push_out(SWAPPED_SLOT);
@@ -1036,7 +1159,7 @@ static void map_pages_to_themselves(void)
 
 static int wrong_usage(void)
 {
-	fputs("usage: guest [-2cdelmprs] [-u GVA]... none|32|pae|4|5\n", stderr);
+	fputs("usage: guest [-2cdelmnNprs] [-u GVA]... none|32|pae|4|5\n", stderr);
 	return 2;
 }
 
@@ -1046,7 +1169,7 @@ int main(int argc, char **argv)
 	size_t nr_untouched = 0;
 	int option;
 
-	while ((option = getopt(argc, argv, "2cdelmprsu:")) != -1) {
+	while ((option = getopt(argc, argv, "2cdelmnNprsu:")) != -1) {
 		switch (option) {
 		case '2':
 			chosen.second = true;
@@ -1064,6 +1187,13 @@ int main(int argc, char **argv)
 			chosen.mmio = true;
 			break;
 		case 'l':
+			chosen.loop = true;
+			break;
+		case 'N':
+			chosen.nested_table = true;
+			/* fallthrough */
+		case 'n':
+			chosen.nested = true;
 			chosen.loop = true;
 			break;
 		case 'p':
@@ -1088,6 +1218,7 @@ int main(int argc, char **argv)
 		return wrong_usage();
 	paging = find_paging(argv[optind]);
 	if (!paging || ((chosen.pcid || chosen.roots) && paging->mode != MODE_4) ||
+	    (chosen.nested && !is_long()) || (chosen.nested_table && paging->mode != MODE_4) ||
 	    (chosen.cr3_bits && paging->mode == MODE_NONE))
 		return wrong_usage();
 	if (paging->mode == MODE_NONE)
