@@ -104,7 +104,7 @@ check-swap:	## the longer ones: programs that swap, watched by our tracer and by
 
 .PHONY: check-guests
 check-guests:	## guests of KVM, looked at from three machines: theirs, ours, and the one around it
-	@$(MAKE) check MACHINES=kvm
+	@$(MAKE) check MACHINES='kvm kvm-lockdown'
 
 .PHONY: lint
 lint: $(O)/linux/.done	## checkpatch, sparse, compiler warnings, shellcheck
