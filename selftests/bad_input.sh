@@ -552,6 +552,32 @@ refuses_processes_of_others()
 promise 'who may open the device may not look at the processes of others' \
 	refuses_processes_of_others
 
+misses_kvm()
+{
+	local command
+
+	if [ -e /sys/module/kvm ]; then
+		skip 'KVM is loaded'
+		return
+	fi
+	run vminspect guest list
+	check_refusal 0 'KVM is not loaded' vminspect guest list
+	works vminspect guest list -J
+	equal 'guests' '[]' "$(jq -c .guests "$out")"
+	for command in 'maps' 'maps --extents' 'maps -J'; do
+		# shellcheck disable=SC2086	# words
+		refuses 1 'KVM is not loaded' vminspect guest $command "$big"
+	done
+	for command in translate 'translate -J' 'translate --gpa' walk 'walk -J'; do
+		# shellcheck disable=SC2086
+		refuses 1 'KVM is not loaded' vminspect guest $command "$big" 0
+	done
+	refuses 1 'no process' vminspect guest maps 4194999
+	refuses 1 'is no VM' vminspect guest maps --vm 0 "$big"
+	equal 'text' '' "$(</sys/kernel/debug/vminspect/guests)"
+}
+promise 'where KVM is not loaded guest says so, and the text view has nothing' misses_kvm
+
 misses_the_module()
 {
 	modprobe -r vminspect

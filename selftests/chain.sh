@@ -82,6 +82,10 @@ check_holes()
 	equal 'why the hole' not_present "$(jq -r .fault "$out")"
 	works vminspect guest walk -J "$pid" "$(words reserved)"
 	equal 'why the reserved bit' reserved_bit "$(jq -r .fault "$out")"
+	# an address of no mode
+	works vminspect guest walk -J "$pid" 0x8000000000002000
+	equal 'what is no address' 'guest not_canonical []' \
+		"$(jq -r '"\(.missing) \(.fault) \(.guest_levels)"' "$out")"
 }
 
 # All entries of a walk, guest's and nested, as "PA RAW" lines.

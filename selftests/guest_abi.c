@@ -5,6 +5,7 @@
  * made here and never runs: what a guest's memory holds is for ./chain.sh.
  * machines: kvm
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -95,6 +96,13 @@ TEST_F(guest, is_made_of_a_vm_alone)
 	EXPECT_EQ(-EINVAL, call(self->device, VMINSPECT_IOC_GUEST, &argument));
 	argument.vm_fd = self->fd;
 	EXPECT_EQ(-EINVAL, call(self->device, VMINSPECT_IOC_GUEST, &argument));
+	argument.vm_fd = open("/dev/kvm", O_RDWR);
+	EXPECT_EQ(-EINVAL, call(self->device, VMINSPECT_IOC_GUEST, &argument));
+	close(argument.vm_fd);
+	EXPECT_EQ(-EBADF, call(self->device, VMINSPECT_IOC_GUEST, &argument));
+	argument.vm_fd = open(".", O_PATH);
+	EXPECT_EQ(-EBADF, call(self->device, VMINSPECT_IOC_GUEST, &argument));
+	close(argument.vm_fd);
 }
 
 TEST_F(guest, takes_the_memory_of_its_vmm_alone)
@@ -283,7 +291,7 @@ TEST_F(guest, says_that_the_vmm_is_gone)
 	struct kvm_userspace_memory_region slot = {
 		.guest_phys_addr = GPA, .memory_size = SZ_4K,
 	};
-	int pipes[2], pid, pidfd, vm, fd;
+	int pipes[2], pid, killer, pidfd, vm, fd, ret;
 
 	ASSERT_EQ(0, pipe(pipes));
 	pid = fork();
@@ -307,7 +315,18 @@ TEST_F(guest, says_that_the_vmm_is_gone)
 	fd = call(self->device, VMINSPECT_IOC_GUEST, &argument);
 	ASSERT_GE(fd, 0);
 	EXPECT_EQ(0, call(fd, VMINSPECT_IOC_GUEST_WALK, &walk));
-	kill(pid, SIGKILL);
+	/* while it is looked at */
+	killer = fork();
+	if (!killer) {
+		usleep(50000);
+		kill(pid, SIGKILL);
+		_exit(0);
+	}
+	do
+		ret = call(fd, VMINSPECT_IOC_GUEST_WALK, &walk);
+	while (!ret && walk.missing == VMINSPECT_MISSING_HOST);
+	EXPECT_EQ(-ESRCH, ret);
+	waitpid(killer, NULL, 0);
 	waitpid(pid, NULL, 0);
 	EXPECT_EQ(-ESRCH, call(fd, VMINSPECT_IOC_GUEST_WALK, &walk));
 	EXPECT_EQ(-ESRCH, call(self->device, VMINSPECT_IOC_GUEST, &argument));

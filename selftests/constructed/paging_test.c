@@ -444,6 +444,47 @@ static void c_bit(void)
 	expect_reserved(&paging, 1, 0x01, 0x0007000000000000);
 }
 
+/* In each mode that has it, where it is 47 of 48 bits, and in each level; bits besides it stay. */
+static void c_bit_of_each_level(void)
+{
+	struct vmi_paging modes[] = { pae, level4, level5 };
+	const u64 bit = 0x0000800000000000;
+	unsigned int i, level;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		struct vmi_paging *paging = &modes[i];
+
+		paging->pa_bits = 48;
+		for (level = 1; level <= paging->levels; level++) {
+			paging->c_bit = 0;
+			expect(vmi_paging_frame(paging, level, 0x0000812345678001),
+			       0x0000812345678000);
+			paging->c_bit = bit;
+			expect(vmi_paging_frame(paging, level, 0x0000812345678001),
+			       0x0000012345678000);
+			expect(vmi_paging_reserved(paging, level, 0x0000812345678001), false);
+			expect(vmi_paging_flags(paging, level, 0x0000812345678001),
+			       vmi_paging_flags(paging, level, 0x0000012345678001));
+			/* beyond the width it is none of the reserved ones, its neighbours are */
+			paging->pa_bits = 46;
+			expect(vmi_paging_reserved(paging, level, 0x0000800000000001), false);
+			expect(vmi_paging_reserved(paging, level, 0x0000400000000001), true);
+			expect(vmi_paging_reserved(paging, level, 0x0001800000000001), true);
+			paging->pa_bits = 48;
+		}
+	}
+	/* of large pages, too, though it may lie where nothing must be below the address */
+	modes[1].c_bit = 0x0000000000100000;
+	expect(vmi_paging_frame(&modes[1], 2, 0x0000000012700081), 0x12600000);
+	expect(vmi_paging_reserved(&modes[1], 2, 0x0000000012700081), false);
+	expect(vmi_paging_reserved(&modes[1], 2, 0x0000000012680081), true);
+	/* CR3 has it in long mode; in PAE mode it has 32 bits, and there is none in 32-bit mode */
+	modes[2].c_bit = bit;
+	expect(vmi_paging_root(&modes[2], 0x0000812345678018), 0x0000012345678000);
+	modes[0].c_bit = bit;
+	expect(vmi_paging_root(&modes[0], 0x0000800012345fe0), 0x12345fe0);
+}
+
 static void flags_page(void)
 {
 	const struct vmi_paging *const modes[] = { &pae, &level4, &level5 };
@@ -598,6 +639,7 @@ static const struct tap_test tests[] = {
 	{ frame_large, "pages of 2 MiB and 1 GiB have their frame" },
 	{ frame_4m, "a page of 4 MiB has a frame of 40 bits" },
 	{ c_bit, "the bit of encryption is no part of a frame, and not reserved" },
+	{ c_bit_of_each_level, "in no mode, on no level, not of large pages; all others are" },
 	{ flags_page, "each bit of a page is the flag of its name" },
 	{ flags_table, "what leads to a table has the flags of one" },
 	{ flags_32bit, "32-bit: all can be executed" },
