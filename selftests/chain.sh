@@ -13,28 +13,6 @@ cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 . selftests/tap.sh
 . selftests/vmm.sh
 
-answer=$scratch/answer
-PATH=$PATH:$PWD/selftests/vm
-
-# translate ADDRESS...: the answer as JSON in $answer
-translate()
-{
-	works vminspect guest translate -J "$pid" "$@"
-	cp "$out" "$answer"
-}
-
-# translated EXPRESSION: of the first one
-translated()
-{
-	jq -r ".translations[0] | $1" "$answer"
-}
-
-# word_at PA: what the monitor reads there, sets word
-word_at()
-{
-	word=$(physmem "$1" 1)
-}
-
 # check_page GVA GPA SIZE MARKER: this is where it leads
 check_page()
 {
@@ -88,29 +66,12 @@ check_holes()
 		"$(jq -r '"\(.missing) \(.fault) \(.guest_levels)"' "$out")"
 }
 
-# All entries of a walk, guest's and nested, as "PA RAW" lines.
-entries_of()
-{
-	jq -r '.guest_levels[] | "\(.entry_pa) \(.raw) guest", (.nested[] | "\(.entry_pa) \(.raw) nested")' "$1"
-	jq -r '.nested[] | "\(.entry_pa) \(.raw) nested"' "$1"
-}
-
 # check_walk GVA GPA: each entry is there, and each follows from the one before it
 check_walk()
 {
-	local pa raw what nr=0
+	local nr
 
-	works vminspect guest walk -J "$pid" "$1"
-	cp "$out" "$answer"
-	while read -r pa raw what; do
-		# an entry of 32 bits is half of a word
-		word_at $((pa & -8))
-		if [ "$mode" = 32 ] && [ "$what" = guest ]; then
-			word=$((word >> (pa % 8 * 8) & 0xffffffff))
-		fi
-		equal "entry at $pa, for $1" $((raw)) $((word))
-		nr=$((nr + 1))
-	done < <(entries_of "$answer")
+	check_entries "$1"
 	judge "walk of $1" "$answer" "
 		def low(\$text): \$text[-3:];
 		(select(.accesses != if $nr == 0 then null
@@ -204,15 +165,6 @@ tells_sizes()
 	stop_guest
 }
 promise 'page sizes of both tables, and the smaller one as what the TLB can hold' tells_sizes
-
-# check_on_device DEVICE OFFSET MARKER GPA: is the page there?
-check_on_device()
-{
-	local there
-
-	there=$(dd if="$1" bs=4096 skip="$2" count=1 iflag=direct status=none | od -An -t x8 -N 8)
-	equal "what is on $1 at page $2" $(($3)) $((0x${there# }))
-}
 
 follows_to_swap()
 {

@@ -2,10 +2,13 @@
 # shellcheck shell=bash disable=SC2034,SC2154	# what is assigned here is used there, and so on
 #
 # What tests of guests share, after tap.sh: a guest whose memory is known (selftests/vm/guest.c).
-# `lines` is its report, `pid` the process, which is its VMM.
+# `lines` is its report, `pid` the process, which is its VMM. And what is asked of any guest, and
+# read of the machine's memory from outside.
 
 guest=build/selftests/guest
 guest_as=()	# what it is started by
+answer=$scratch/answer
+PATH=$PATH:$PWD/selftests/vm
 
 # words COMMAND: "ARGUMENTS" of each such line of the report
 words()
@@ -38,10 +41,10 @@ stop_guest()
 	exec {from}<&-
 }
 
-# tell LINE: a command, which is obeyed
+# tell LINE [OPTION...]: a command, which is obeyed; options as of ask
 tell()
 {
-	ask "$1"
+	ask "$@"
 	equal "reply to '$1'" 'done' "$reply"
 }
 
@@ -72,4 +75,58 @@ text_of()
 				$((gpa + bytes)) "$address" "$name" ;;
 		esac
 	done
+}
+
+# translate ADDRESS...: the answer as JSON in $answer
+translate()
+{
+	works vminspect guest translate -J "$pid" "$@"
+	cp "$out" "$answer"
+}
+
+# translated EXPRESSION: of the first one
+translated()
+{
+	jq -r ".translations[0] | $1" "$answer"
+}
+
+# word_at PA: what the monitor reads there, sets word
+word_at()
+{
+	word=$(physmem "$1" 1)
+}
+
+# All entries of a walk, guest's and nested, as "PA RAW" lines.
+entries_of()
+{
+	jq -r '.guest_levels[] | "\(.entry_pa) \(.raw) guest", (.nested[] | "\(.entry_pa) \(.raw) nested")' "$1"
+	jq -r '.nested[] | "\(.entry_pa) \(.raw) nested"' "$1"
+}
+
+# check_entries GVA: walks, into $answer; each entry is there. Sets nr to how many there are.
+check_entries()
+{
+	local pa raw what
+
+	nr=0
+	works vminspect guest walk -J "$pid" "$1"
+	cp "$out" "$answer"
+	while read -r pa raw what; do
+		# an entry of 32 bits is half of a word
+		word_at $((pa & -8))
+		if [ "$mode" = 32 ] && [ "$what" = guest ]; then
+			word=$((word >> (pa % 8 * 8) & 0xffffffff))
+		fi
+		equal "entry at $pa, for $1" $((raw)) $((word))
+		nr=$((nr + 1))
+	done < <(entries_of "$answer")
+}
+
+# check_on_device DEVICE OFFSET MARKER: does the page that is there begin with it?
+check_on_device()
+{
+	local there
+
+	there=$(dd if="$1" bs=4096 skip="$2" count=1 iflag=direct status=none | od -An -t x8 -N 8)
+	equal "what is on $1 at page $2" $(($3)) $((0x${there# }))
 }
