@@ -31,6 +31,7 @@ promises=()
 tests=()
 started=()
 nr_started=0
+patience=60
 at_end=()
 
 # shellcheck disable=SC2317	# called by the trap
@@ -187,15 +188,15 @@ talk_to()
 	exec {to}>"$fifo.in" {from}<"$fifo.out"
 }
 
-# start COMMAND...: as talk_to, and wait until it prints "ready". Sets lines to what it printed
-# before that.
+# start COMMAND...: as talk_to, and wait until it prints "ready", $patience seconds for each line.
+# Sets lines to what it printed before that.
 start()
 {
 	local line=
 
 	talk_to "$@"
 	lines=()
-	while read -r -t 60 -u "$from" line && [ "$line" != ready ]; do
+	while read -r -t "$patience" -u "$from" line && [ "$line" != ready ]; do
 		lines+=("$line")
 	done
 	[ "$line" = ready ] || broken "${*@Q}: did not get ready"
