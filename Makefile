@@ -166,9 +166,13 @@ selftests: $(TEST_PROGRAMS) helpers
 TEST_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -isystem \
 	$(O)/linux/tools/testing/selftests
 
+# All there is in its machine: no libraries.
+$(O)/selftests/inner: private LDFLAGS := -static
+
 $(HELPERS): $(O)/selftests/%: selftests/vm/%.c selftests/common.c selftests/common.h
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -o $@ $< selftests/common.c -lpthread
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(LDFLAGS) -o $@ $< selftests/common.c \
+		-lpthread
 
 TEST_COMMON := selftests/common.c selftests/recorder.c
 
