@@ -272,7 +272,8 @@ int vminspect_guest_extents_start(int fd, const struct vminspect_guest_scan *wha
  *
  * Return: 1, or 0 after the last one, or the errors of VMINSPECT_IOC_GUEST_SCAN (then and for
  * good; what was read before the error came was handed out before it), or -ELOOP after too many
- * tables, or -ESTALE if the vCPU has changed its paging mode meanwhile, or -EIO if the module made no progress.
+ * tables, or -ESTALE if the vCPU has changed its paging mode meanwhile, or -EIO if the module
+ * made no progress.
  */
 int vminspect_guest_extents_next(struct vminspect_guest_extents *cursor,
 				 struct vminspect_guest_extent *extent);
