@@ -177,7 +177,6 @@ follows_to_swap()
 	equal 'what is missing' 'host swapped null' "$(translated '"\(.missing) \(.state) \(.pa)"')"
 	equal 'gpa' 0x50003000 "$(translated .gpa)"
 	read -r device offset < <(translated '"\(.swap.device) \(.swap.offset)"')
-	sync
 	check_on_device "$device" "$offset" "$marker"
 	works vminspect guest maps -J "$pid"
 	equal 'swapped of slot 3' $((2 << 20)) "$(jq '.slots[] | select(.slot == 3) | .swapped' "$out")"

@@ -645,6 +645,40 @@ TEST_F(tables, with_reserved_bits_end_there)
 		EXPECT_RESERVED(level, NX);
 }
 
+/* In that mode the same addresses may be other memory: that of the second address space. */
+TEST_F(tables, in_system_management_mode_are_of_its_memory)
+{
+	struct kvm_vcpu_events events = { 0 };
+	char *memory = map_small(SIZE);
+
+	ASSERT_NE(NULL, memory);
+	fill(memory);
+	*entry_at(memory, PT + DATA / SZ_4K * 8) = (DATA + SZ_4K) | TABLE;
+	ASSERT_EQ(0, ioctl(self->vcpu, KVM_GET_VCPU_EVENTS, &events));
+	if (!(events.flags & KVM_VCPUEVENT_VALID_SMM))
+		SKIP(return, "KVM has no SMM");
+	events.smi.smm = 1;
+	ASSERT_EQ(0, ioctl(self->vcpu, KVM_SET_VCPU_EVENTS, &events));
+	ASSERT_EQ(0, set_four_levels(self->vcpu));
+	ASSERT_EQ(0, walk_to(DATA));
+	EXPECT_EQ(1, self->walk.address_space);
+	EXPECT_EQ(VMINSPECT_MISSING_SLOT, self->walk.missing);
+	EXPECT_EQ(4, self->walk.missing_level);
+	ASSERT_EQ(0, set_slot(self->vm, 1 << 16, 0, memory, SIZE));
+	ASSERT_EQ(0, walk_to(DATA));
+	EXPECT_EQ(DATA + SZ_4K, self->walk.gpa);
+	EXPECT_EQ((uintptr_t)memory + DATA + SZ_4K, self->walk.hva);
+	ASSERT_EQ(0, walk_gpa(DATA));
+	EXPECT_EQ((uintptr_t)memory + DATA, self->walk.hva);
+	events.smi.smm = 0;
+	ASSERT_EQ(0, ioctl(self->vcpu, KVM_SET_VCPU_EVENTS, &events));
+	ASSERT_EQ(0, set_four_levels(self->vcpu));
+	ASSERT_EQ(0, walk_to(DATA));
+	EXPECT_EQ(0, self->walk.address_space);
+	EXPECT_EQ((uintptr_t)self->memory + DATA, self->walk.hva);
+	munmap(memory, SIZE);
+}
+
 /*
  * Encrypted tables: the guest was told of a bit for it
  */

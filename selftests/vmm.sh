@@ -122,11 +122,17 @@ check_entries()
 	done < <(entries_of "$answer")
 }
 
-# check_on_device DEVICE OFFSET MARKER: does the page that is there begin with it?
+# check_on_device DEVICE OFFSET MARKER: does the page that is there begin with it? Its entry is in
+# the page table before the page is on the device, and sync(1) does not wait for swap.
 check_on_device()
 {
 	local there
 
-	there=$(dd if="$1" bs=4096 skip="$2" count=1 iflag=direct status=none | od -An -t x8 -N 8)
+	for _ in {1..50}; do
+		there=$(dd if="$1" bs=4096 skip="$2" count=1 iflag=direct status=none |
+			od -An -t x8 -N 8)
+		(((0x${there# }) != $3)) || return 0
+		sleep 0.1
+	done
 	equal "what is on $1 at page $2" $(($3)) $((0x${there# }))
 }
