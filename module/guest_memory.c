@@ -8,7 +8,6 @@
 #include <linux/kvm_host.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
-#include <linux/sched.h>
 #include <linux/uaccess.h>
 
 #include "guest.h"

@@ -258,53 +258,6 @@ finds_the_kernel()
 }
 promise 'an address of its kernel, a guest-physical one, and that of a device' finds_the_kernel
 
-# runs_of_rights: of the extents in $answer, as QEMU has them: "START-END SIZE RIGHTS"
-runs_of_rights()
-{
-	local gva size rights start=0 end=0 before=
-
-	while read -r gva size rights; do
-		if [ "$rights" != "$before" ] || ((gva != end)); then
-			[ -z "$before" ] ||
-				printf '%016x-%016x %016x %s\n' "$start" "$end" $((end - start)) "$before"
-			start=$gva
-			before=$rights
-		fi
-		end=$((gva + size))
-	done < <(jq -r '.extents[] | select(.page) | (.flags | contains(["user"])) as $user |
-		(.flags | contains(["write"])) as $write |
-		"\(.gva) \(.size) \(if $user then "u" else "-" end)r\(if $write then "w" else "-" end)"' \
-		"$answer")
-	printf '%016x-%016x %016x %s\n' "$start" "$end" $((end - start)) "$before"
-}
-
-lists_the_address_space()
-{
-	local gva gpa size nr=0
-
-	is_up || return
-	qemu stop >"$scratch/said"
-	works vminspect guest maps --virtual -J "$pid"
-	cp "$out" "$answer"
-	qemu 'info mem' >"$scratch/wanted"
-	runs_of_rights >"$scratch/got"
-	same 'runs by rights' "$scratch/wanted" "$scratch/got"
-	[ "$(wc -l <"$scratch/got")" -gt 20 ] || broken 'hardly anything is mapped'
-	equal 'what is missing, or repeats' '' \
-		"$(jq -r '.extents[] | select((.missing // "slot") != "slot" or .repeats) | .gva' "$answer")"
-	# the whole list would take long: each answer has a way of its own
-	while read -r gva gpa size; do
-		equal "gpa of $gva" "$(qemu_address "gva2gpa $gva")" "$gpa"
-		equal "gpa of the end of what begins at $gva" \
-			"$(qemu_address "gva2gpa $(printf '0x%x' $((gva + size - 1)))")" \
-			"$(printf '0x%x' $((gpa + size - 1)))"
-		nr=$((nr + 1))
-	done < <(jq -r '.extents[] | "\(.gva) \(.gpa) \(.size)"' "$answer" | awk 'NR % 20 == 1')
-	[ $nr -gt 10 ] || broken "only $nr were asked for"
-	qemu cont >"$scratch/said"
-}
-promise 'maps --virtual: all that is mapped, as its QEMU reads the tables' lists_the_address_space
-
 tells_what_it_has_not()
 {
 	local gva gpa

@@ -197,12 +197,12 @@ write_inside()
 		printf '%s\t%s\n' "$1" "$2" >>"$VMINSPECT_SHARE/facts"
 	}
 
-	# What is in $1 and does not lead to where we are or to the tree.
+	# What is in $1 and does not lead to where we are, to the tree or to the kernel.
 	list_strangers()
 	{
 		tree=$(dirname "$(dirname "$(dirname "$(command -v vminspect)")")")
 		ls -A "$1" | while read -r name; do
-			case $PWD/:$tree/ in
+			case $PWD/:$tree/:$VMINSPECT_KERNEL in
 			"$1/$name"/*|*:"$1/$name"/*) ;;
 			*) echo "$name" ;;
 			esac
@@ -217,6 +217,8 @@ write_inside()
 	fact secret "${SECRET-unset}"
 	fact passed "${VMINSPECT_PASSED-unset}"
 	fact kernel "$(uname -r)"
+	fact image "$(grep -qaF "$(uname -r) " "$VMINSPECT_KERNEL" && uname -r)"
+	fact qemu "$("$VMINSPECT_QEMU" --version | sed -n '1s/ .*//p')"
 	fact processors "$(nproc)"
 	fact memory "$(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
 	fact swaps "$(sed 1d /proc/swaps | awk '{ print $2, $3 }')"
@@ -330,6 +332,13 @@ monitor_reads_memory()
 	fact physmem "$word"
 }
 promise 'physmem reads physical memory' monitor_reads_memory
+
+another_may_run_inside()
+{
+	fact image "$(sed -n 's/^kernel\t//p' "$share/facts")"
+	fact qemu QEMU
+}
+promise 'the image of its kernel and a QEMU are at hand' another_may_run_inside
 
 host_is_left_alone()
 {
