@@ -41,7 +41,7 @@ static_assert(sizeof(struct vminspect_guest_vcpu) == 64);
 static_assert(sizeof(struct vminspect_guest_level) == 168);
 static_assert(sizeof(struct vminspect_guest_walk) == 1048);
 static_assert(sizeof(struct vminspect_guest_extent) == 40);
-static_assert(sizeof(struct vminspect_guest_scan) == 72);
+static_assert(sizeof(struct vminspect_guest_scan) == 80);
 
 /* Is this the address of a function with that name, kvm's own? */
 static bool guest_is_function(const void *address, const char *name)
@@ -463,7 +463,7 @@ static const struct guest_command {
 	{ VMINSPECT_IOC_GUEST_SLOT, 48, sizeof(struct vminspect_guest_slot), guest_do_slot },
 	{ VMINSPECT_IOC_GUEST_VCPU, 64, sizeof(struct vminspect_guest_vcpu), guest_do_vcpu },
 	{ VMINSPECT_IOC_GUEST_WALK, 1048, sizeof(struct vminspect_guest_walk), guest_do_walk },
-	{ VMINSPECT_IOC_GUEST_SCAN, 72, sizeof(struct vminspect_guest_scan), guest_do_scan },
+	{ VMINSPECT_IOC_GUEST_SCAN, 80, sizeof(struct vminspect_guest_scan), guest_do_scan },
 };
 
 static int guest_run(struct vmi_guest *guest, const struct guest_command *command,

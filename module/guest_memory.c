@@ -167,19 +167,32 @@ static int view_check(const struct vminspect_guest_vcpu *vcpu)
 	return vcpu->vcpu_flags & VMINSPECT_VCPU_NEVER_RAN ? -ENODATA : 0;
 }
 
+/* Whether it has come to something else than was given. */
+static bool view_differs(const struct vminspect_guest_vcpu *vcpu,
+			 const struct vminspect_guest_vcpu *given, u32 flags)
+{
+	if (vcpu->address_space != given->address_space)
+		return true;
+	return !(flags & VMINSPECT_GUEST_GPA) && vcpu->mode != given->mode;
+}
+
 /**
  * vmi_guest_view_init() - with the registers of a vCPU
  * @view: out: the guest as that vCPU has it
  * @guest: the guest
- * @vcpu: in and out: as VMINSPECT_IOC_GUEST_VCPU has it
- * @flags: VMINSPECT_GUEST_GPA: no table of the guest will be read
+ * @vcpu: in and out: as VMINSPECT_IOC_GUEST_VCPU has it, but that also cr3, mode and address_space
+ *	are in, as @flags say; and out: cr3 is the one to begin with
+ * @flags: VMINSPECT_GUEST_*
  *
- * Return: 0; ENOENT: there is no such vCPU; or why its tables can't be read: ENOKEY, EBUSY,
- * ENODATA, as VMINSPECT_IOC_GUEST_WALK has them
+ * Return: 0; ENOENT: there is no such vCPU; or ENOKEY, EBUSY, ENODATA, ESTALE, EINVAL, as
+ * VMINSPECT_IOC_GUEST_WALK has them
  */
 int vmi_guest_view_init(struct vmi_guest_view *view, struct vmi_guest *guest,
 			struct vminspect_guest_vcpu *vcpu, u32 flags)
 {
+	const struct vminspect_guest_vcpu given = *vcpu;
+	int ret;
+
 	*view = (struct vmi_guest_view){
 		.guest = guest, .vcpu = vmi_guest_find_vcpu(guest, vcpu->vcpu),
 	};
@@ -189,5 +202,15 @@ int vmi_guest_view_init(struct vmi_guest_view *view, struct vmi_guest *guest,
 	view->address_space = vcpu->address_space;
 	vmi_paging_init(&view->paging, vcpu->cr0, vcpu->cr4, vcpu->efer, vcpu->pa_bits);
 	view->paging.c_bit = vmi_guest_c_bit(view->vcpu);
-	return flags & VMINSPECT_GUEST_GPA ? 0 : view_check(vcpu);
+	ret = flags & VMINSPECT_GUEST_GPA ? 0 : view_check(vcpu);
+	if (ret)
+		return ret;
+	if ((flags & VMINSPECT_GUEST_MODE) && view_differs(vcpu, &given, flags))
+		return -ESTALE;
+	if (flags & VMINSPECT_GUEST_CR3) {
+		if (!vmi_paging_is_cr3(&view->paging, given.cr3))
+			return -EINVAL;
+		vcpu->cr3 = given.cr3;
+	}
+	return 0;
 }

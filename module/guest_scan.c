@@ -43,7 +43,8 @@ struct guest_table {
  * struct guest_scan - a scan as it goes on
  * @view: the guest as the vCPU has it
  * @out: what was asked for
- * @first: where the call begins
+ * @first: from where on all has been told
+ * @start: where the call begins
  * @at: how far it is
  * @end: where it is to stop
  * @gap: where addresses jump from one half to the other; U64_MAX: nowhere
@@ -54,6 +55,7 @@ struct guest_scan {
 	struct vmi_guest_view view;
 	struct vminspect_guest_scan *out;
 	u64 first;
+	u64 start;
 	u64 at;
 	u64 end;
 	u64 gap;
@@ -129,6 +131,12 @@ static int scan_add(struct guest_scan *scan, u64 end, struct vminspect_guest_ext
 	return 0;
 }
 
+/* Whether it is that table alone, so that others can be told. */
+static bool scan_is_unreadable(int error)
+{
+	return error == -EIO || error == -EOPNOTSUPP || error == -EAGAIN;
+}
+
 /*
  * Makes sure that the table of a level is that for this address. @missing: out:
  * VMINSPECT_MISSING_*. Return: 0, SCAN_STOP or -errno
@@ -145,13 +153,15 @@ static int scan_load(struct guest_scan *scan, unsigned int level, u64 gpa, u8 *m
 	if (table->range == range)
 		return 0;
 	if (scan->out->nr_tables >= TABLES_PER_CALL ||
-	    (signal_pending(current) && scan->at != scan->first))
+	    (signal_pending(current) && scan->at != scan->start))
 		return SCAN_STOP;
 	cond_resched();
 	scan->out->nr_tables++;
 	table->range = U64_MAX;
 	ret = vmi_guest_read(&scan->view, gpa, &place, table->entries,
 			     vmi_paging_table_size(paging, level));
+	if (scan_is_unreadable(ret))
+		ret = VMINSPECT_MISSING_UNREADABLE;
 	if (ret < 0)
 		return ret;
 	*missing = ret;
@@ -174,8 +184,8 @@ static u64 scan_entry_end(const struct guest_scan *scan, unsigned int level)
 }
 
 /*
- * Is it mapped like what comes before it? Not where that is no part of the call, or lies on the
- * other side of the gap.
+ * Is it mapped like what comes before it? Not where that was not told, or lies on the other side of
+ * the gap.
  */
 static bool scan_repeats(const struct guest_scan *scan, unsigned int level, u64 raw)
 {
@@ -183,7 +193,7 @@ static bool scan_repeats(const struct guest_scan *scan, unsigned int level, u64 
 	unsigned int index = vmi_paging_index(paging, level, scan->at);
 	u64 size = BIT_ULL(vmi_paging_shift(paging, level));
 
-	return index && IS_ALIGNED(scan->at, size) && scan->at != scan->first &&
+	return index && IS_ALIGNED(scan->at, size) && scan->at - scan->first >= size &&
 	       scan->at != scan->gap &&
 	       vmi_paging_same(raw, scan_entry(scan, level, index - 1));
 }
@@ -220,6 +230,14 @@ static int scan_leaf(struct guest_scan *scan, unsigned int level, u64 raw, u32 a
 	return scan_add(scan, scan_entry_end(scan, level), extent);
 }
 
+/* A table that is not there, for all that it would map. */
+static int scan_missing(struct guest_scan *scan, unsigned int level, u8 missing)
+{
+	return scan_add(scan, scan_entry_end(scan, level + 1), (struct vminspect_guest_extent){
+		.missing = missing, .missing_level = level,
+	});
+}
+
 /* What the next address is mapped to. Return: 0, SCAN_STOP or -errno */
 static int scan_next(struct guest_scan *scan)
 {
@@ -239,10 +257,7 @@ static int scan_next(struct guest_scan *scan)
 		if (ret)
 			return ret;
 		if (missing)
-			return scan_add(scan, scan_entry_end(scan, level + 1),
-					(struct vminspect_guest_extent){
-						.missing = missing, .missing_level = level,
-					});
+			return scan_missing(scan, level, missing);
 		raw = scan_entry(scan, level, vmi_paging_index(paging, level, scan->at));
 		flags = vmi_paging_flags(paging, level, raw);
 		if (!flags) {
@@ -257,7 +272,7 @@ static int scan_next(struct guest_scan *scan)
 		if (vmi_paging_leaf(paging, level, raw))
 			return scan_leaf(scan, level, raw, above);
 		if (raw & paging->c_bit)
-			return -ENOKEY;
+			return scan_missing(scan, level - 1, VMINSPECT_MISSING_UNREADABLE);
 		if (scan_repeats(scan, level, raw))
 			return scan_add(scan, end, (struct vminspect_guest_extent){
 				.repeat = vmi_paging_shift(paging, level),
@@ -286,16 +301,17 @@ static int scan_range(struct guest_scan *scan)
 	while (!ret && scan->at < scan->end)
 		ret = levels ? scan_next(scan) : scan_physical(scan);
 	flushed = scan_flush(scan);
-	if (ret < 0 && (ret == -EFAULT || scan->at == scan->first))
+	if (ret < 0 && (ret == -EFAULT || scan->at == scan->start))
 		return ret;
 	return flushed;
 }
 
 static int scan_check(const struct vminspect_guest_scan *out)
 {
-	if (out->flags & ~VMINSPECT_GUEST_CR3)
+	if (out->flags & ~(VMINSPECT_GUEST_CR3 | VMINSPECT_GUEST_MODE))
 		return -EINVAL;
-	if (!IS_ALIGNED(out->start | out->end, PAGE_SIZE) || (out->end && out->start >= out->end))
+	if (!IS_ALIGNED(out->first | out->start | out->end, PAGE_SIZE) ||
+	    out->first > out->start || (out->end && out->start >= out->end))
 		return -EINVAL;
 	if (!out->nr_extents || out->extent_size != sizeof(struct vminspect_guest_extent))
 		return -EINVAL;
@@ -311,17 +327,19 @@ static int scan_check(const struct vminspect_guest_scan *out)
  */
 int vmi_guest_scan(struct vmi_guest *guest, struct vminspect_guest_scan *out)
 {
-	struct vminspect_guest_vcpu vcpu = { .vcpu = out->vcpu };
+	struct vminspect_guest_vcpu vcpu = {
+		.vcpu = out->vcpu, .cr3 = out->cr3, .mode = out->mode,
+		.address_space = out->address_space,
+	};
 	struct guest_scan scan = { .out = out };
 	unsigned int level;
 	void *copies;
 	int ret;
 
-	ret = scan_check(out) ?: vmi_guest_view_init(&scan.view, guest, &vcpu, 0);
+	ret = scan_check(out) ?: vmi_guest_view_init(&scan.view, guest, &vcpu, out->flags);
 	if (ret)
 		return ret;
-	if (!(out->flags & VMINSPECT_GUEST_CR3))
-		out->cr3 = vcpu.cr3;
+	out->cr3 = vcpu.cr3;
 	out->mode = vcpu.mode;
 	out->registers = vcpu.registers;
 	out->paging = vcpu.nested;
@@ -329,7 +347,7 @@ int vmi_guest_scan(struct vmi_guest *guest, struct vminspect_guest_scan *out)
 	out->nr_filled = 0;
 	out->nr_tables = 0;
 
-	copies = kcalloc(VMINSPECT_MAX_LEVELS, PAGE_SIZE, GFP_KERNEL_ACCOUNT);
+	copies = kvcalloc(VMINSPECT_MAX_LEVELS, PAGE_SIZE, GFP_KERNEL_ACCOUNT);
 	if (!copies)
 		return -ENOMEM;
 	for (level = 1; level <= VMINSPECT_MAX_LEVELS; level++)
@@ -337,11 +355,12 @@ int vmi_guest_scan(struct vmi_guest *guest, struct vminspect_guest_scan *out)
 			.entries = copies + (level - 1) * PAGE_SIZE, .range = U64_MAX,
 		};
 	scan.gap = scan_gap(&scan);
-	scan.first = scan_address(&scan, out->start);
-	scan.at = scan.first;
+	scan.first = scan_address(&scan, out->first);
+	scan.start = scan_address(&scan, out->start);
+	scan.at = scan.start;
 	scan.end = out->end ? scan_address(&scan, out->end) : scan_top(&scan);
 	ret = scan_range(&scan);
 	out->resume = scan.at < scan.end ? vmi_paging_extend(&scan.view.paging, scan.at) : out->end;
-	kfree(copies);
+	kvfree(copies);
 	return ret;
 }

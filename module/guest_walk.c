@@ -158,11 +158,14 @@ static int walk_tables(struct guest_step *step)
  */
 int vmi_guest_walk(struct vmi_guest *guest, struct vminspect_guest_walk *walk)
 {
-	struct vminspect_guest_vcpu vcpu = { .vcpu = walk->vcpu };
+	struct vminspect_guest_vcpu vcpu = {
+		.vcpu = walk->vcpu, .cr3 = walk->cr3, .mode = walk->mode,
+		.address_space = walk->address_space,
+	};
 	struct guest_step step = { .out = walk };
 	int ret;
 
-	if (walk->flags & ~(VMINSPECT_GUEST_GPA | VMINSPECT_GUEST_CR3) ||
+	if (walk->flags & ~(VMINSPECT_GUEST_GPA | VMINSPECT_GUEST_CR3 | VMINSPECT_GUEST_MODE) ||
 	    memchr_inv(walk->reserved, 0, sizeof(walk->reserved)))
 		return -EINVAL;
 	ret = vmi_guest_view_init(&step.view, guest, &vcpu, walk->flags);
@@ -171,9 +174,8 @@ int vmi_guest_walk(struct vmi_guest *guest, struct vminspect_guest_walk *walk)
 	*walk = (struct vminspect_guest_walk){
 		.size = walk->size, .flags = walk->flags, .address = walk->address,
 		.vcpu = walk->vcpu, .hidden = vmi_target_hidden(&guest->target),
-		.cr3 = walk->flags & VMINSPECT_GUEST_CR3 ? walk->cr3 : vcpu.cr3,
-		.mode = vcpu.mode, .registers = vcpu.registers, .paging = vcpu.nested,
-		.address_space = vcpu.address_space, .entry.node = -1,
+		.cr3 = vcpu.cr3, .mode = vcpu.mode, .registers = vcpu.registers,
+		.paging = vcpu.nested, .address_space = vcpu.address_space, .entry.node = -1,
 	};
 	if (walk->flags & VMINSPECT_GUEST_GPA)
 		return walk_data(&step, walk->address);

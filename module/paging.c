@@ -119,6 +119,23 @@ static u64 address_mask(const struct vmi_paging *paging)
 }
 
 /**
+ * vmi_paging_is_cr3() - can the register have that value?
+ * @paging: how the tables are read
+ * @cr3: the value
+ *
+ * Bit 63 is not kept by the register but told to it (no flush), and comes with values from the
+ * guest's code; bits 62 and 61 are LAM's.
+ */
+bool vmi_paging_is_cr3(const struct vmi_paging *paging, u64 cr3)
+{
+	if (paging->mode == VMINSPECT_MODE_NONE)
+		return true;
+	if (!is_long(paging))
+		return cr3 <= U32_MAX;
+	return !(cr3 & GENMASK_ULL(60, paging->pa_bits) & ~paging->c_bit);
+}
+
+/**
  * vmi_paging_root() - where the top table is
  * @paging: how the tables are read
  * @cr3: the register: its low bits are flags or a PCID, its highest LAM's

@@ -28,6 +28,7 @@ void vmi_paging_init(struct vmi_paging *paging, u64 cr0, u64 cr4, u64 efer,
 unsigned int vmi_paging_va_bits(const struct vmi_paging *paging);
 u64 vmi_paging_extend(const struct vmi_paging *paging, u64 bits);
 bool vmi_paging_canonical(const struct vmi_paging *paging, u64 va);
+bool vmi_paging_is_cr3(const struct vmi_paging *paging, u64 cr3);
 u64 vmi_paging_root(const struct vmi_paging *paging, u64 cr3);
 unsigned int vmi_paging_entry_size(const struct vmi_paging *paging);
 unsigned int vmi_paging_table_size(const struct vmi_paging *paging, unsigned int level);

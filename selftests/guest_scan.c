@@ -25,6 +25,7 @@
 #define WRITE		0x002ULL
 #define USER		0x004ULL
 #define ACCESSED	0x020ULL
+#define DIRTY		0x040ULL
 #define HUGE		0x080ULL
 #define NX		(1ULL << 63)
 
@@ -169,13 +170,14 @@ static void fill_pt(uint64_t *pt)
 		pt[i] = 0;
 		if (rand() % 4)
 			pt[i] = gpa | PRESENT | (rand() % 8 ? 0 : WRITE) |
-				(rand() % 2 ? ACCESSED : 0);
+				(rand() % 2 ? ACCESSED : 0) | (rand() % 4 ? 0 : DIRTY);
 	}
 }
 
-static uint64_t without_accessed(uint64_t entry)
+/* Without what the processor sets. */
+static uint64_t as_written(uint64_t entry)
 {
-	return entry & ~ACCESSED;
+	return entry & ~(ACCESSED | DIRTY);
 }
 
 /* What an extent says of a page must be what stands in the table. */
@@ -193,8 +195,8 @@ static void check_extent(struct __test_metadata *_metadata, const uint64_t *pt, 
 		ASSERT_EQ(entry & ~0xfffULL, gpa);
 		ASSERT_EQ(!!(entry & WRITE), !!(extent->flags & VMINSPECT_PAGE_WRITE));
 		ASSERT_EQ(12, extent->page_shift);
-		ASSERT_EQ(extent->repeat, va != first && va && without_accessed(entry) ==
-			  without_accessed(pt[va / SZ_4K - 1]) ? 12 : 0);
+		ASSERT_EQ(extent->repeat, va != first && va && as_written(entry) ==
+			  as_written(pt[va / SZ_4K - 1]) ? 12 : 0);
 	}
 }
 
@@ -206,6 +208,7 @@ static uint64_t scan_pages(struct __test_metadata *_metadata, struct _test_data_
 	struct vminspect_guest_scan scan = request(extents, nr);
 	uint64_t last = start, pages = 0;
 
+	scan.first = start;
 	scan.resume = start;
 	scan.end = end;
 	while (scan.resume != end) {
@@ -219,7 +222,7 @@ static uint64_t scan_pages(struct __test_metadata *_metadata, struct _test_data_
 			last = extent->start + extent->bytes;
 			ASSERT_GE(scan.resume, last);
 			ASSERT_GE(end, last);
-			check_extent(_metadata, self->pt, scan.start, extent);
+			check_extent(_metadata, self->pt, start, extent);
 			pages += extent->bytes / SZ_4K;
 		}
 	}
@@ -314,6 +317,16 @@ TEST_F(scan, reads_a_table_once_and_few_in_a_call)
 	EXPECT_EQ(VMINSPECT_MISSING_SLOT, extents[1].missing);
 	EXPECT_EQ(1, extents[1].missing_level);
 	EXPECT_EQ(SZ_2M, extents[1].bytes);
+	/* a larger one after a smaller one */
+	pd[1] = 0;
+	pd[511] = MEMORY | PRESENT;
+	pdpt[1] = MEMORY | PRESENT;
+	ASSERT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
+	ASSERT_EQ(3, scan.nr_filled);
+	EXPECT_EQ(1, extents[1].missing_level);
+	EXPECT_EQ(SZ_2M, extents[1].bytes);
+	EXPECT_EQ(2, extents[2].missing_level);
+	EXPECT_EQ(512 * SZ_2M, extents[2].bytes);
 	/* nothing is mapped, by many tables */
 	memset(self->pt, 0, SZ_4K);
 	for (i = 0; i < NR; i++) {
@@ -327,6 +340,64 @@ TEST_F(scan, reads_a_table_once_and_few_in_a_call)
 		EXPECT_LT(scan.start, scan.resume);
 		EXPECT_EQ(512, scan.nr_tables);
 	}
+}
+
+/*
+ * Tables that are used for all there is are read once, in whatever portions, where the call before
+ * has ended, and from wherever one begins.
+ */
+TEST_F(scan, goes_on_with_what_repeats)
+{
+	static const uint64_t begin[] = { 0, SZ_4K, SZ_2M, SZ_2M + 3 * SZ_4K, 5 * 512 * SZ_2M };
+	struct vminspect_guest_extent extents[NR];
+	unsigned int portion, i, at, calls;
+
+	for (at = ROOT; at < CODE; at += SZ_4K)
+		for (i = 0; i < NR; i++)
+			((uint64_t *)(self->memory + at))[i] = (at + SZ_4K) | PRESENT;
+	for (portion = 1; portion < 5; portion++) {
+		for (i = 0; i < ARRAY_SIZE(begin); i++) {
+			struct vminspect_guest_scan scan = request(extents, portion);
+			uint64_t next = begin[i];
+
+			scan.first = begin[i];
+			scan.resume = begin[i];
+			for (calls = 0; !calls || scan.resume; calls++) {
+				ASSERT_GT(100, calls);
+				scan.start = scan.resume;
+				ASSERT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
+				for (at = 0; at < scan.nr_filled; at++) {
+					if (next != TOP)
+						ASSERT_EQ(next, extents[at].start);
+					next = extents[at].start + extents[at].bytes;
+					/* what it refers to was told */
+					if (extents[at].repeat)
+						ASSERT_LE(begin[i] + (1ULL << extents[at].repeat),
+							  extents[at].start);
+				}
+			}
+			ASSERT_EQ(0, next);
+		}
+	}
+}
+
+TEST_F(scan, fails_where_the_array_ends)
+{
+	char *two = mmap(NULL, 2 * SZ_4K, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			 0);
+	struct vminspect_guest_extent *extents = (void *)(two + SZ_4K);
+	struct vminspect_guest_scan scan = request(extents - 2, 4);
+	int i;
+
+	ASSERT_NE(MAP_FAILED, two);
+	ASSERT_EQ(0, munmap(two + SZ_4K, SZ_4K));
+	for (i = 0; i < 8; i++)
+		self->pt[i] = i % 2 ? 0 : CODE | PRESENT;
+	EXPECT_EQ(-EFAULT, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
+	scan = request(extents - 2, 2);
+	EXPECT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
+	EXPECT_EQ(2, scan.nr_filled);
+	munmap(two, SZ_4K);
 }
 
 TEST_F(scan, knows_the_gap)
@@ -363,6 +434,38 @@ TEST_F(scan, knows_the_gap)
 	scan.end = 0 - TOP + SZ_4K;
 	ASSERT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
 	EXPECT_EQ(3, scan.nr_filled);
+}
+
+TEST_F(scan, knows_the_gap_of_five_levels)
+{
+	struct vminspect_guest_extent extents[NR];
+	struct vminspect_guest_scan scan = request(extents, NR);
+	uint64_t *root = (uint64_t *)(self->memory + ROOT);
+	struct kvm_sregs sregs;
+
+	ASSERT_EQ(0, ioctl(self->vcpu, KVM_GET_SREGS, &sregs));
+	sregs.cr4 |= 1 << 12;
+	if (ioctl(self->vcpu, KVM_SET_SREGS, &sregs))
+		SKIP(return, "no 5-level paging: needs +la57");
+	/* the code's page is the last table now */
+	memset(self->pt, 0, SZ_4K);
+	self->pt[0] = CODE | PRESENT;
+	*(uint64_t *)(self->memory + CODE) = ROOT | PRESENT;
+	root[256] = root[0];
+	ASSERT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
+	EXPECT_EQ(VMINSPECT_MODE_5LEVEL, scan.mode);
+	ASSERT_EQ(2, scan.nr_filled);
+	EXPECT_EQ(0, extents[0].start);
+	EXPECT_EQ(ROOT, extents[0].gpa);
+	EXPECT_EQ(0xff00000000000000, extents[1].start);
+	/* one run on both sides would be that far and no farther */
+	root[255] = MEMORY | PRESENT;
+	root[256] = MEMORY | PRESENT;
+	ASSERT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
+	ASSERT_EQ(3, scan.nr_filled);
+	EXPECT_EQ(255ULL << 48, extents[1].start);
+	EXPECT_EQ(1ULL << 48, extents[1].bytes);
+	EXPECT_EQ(1ULL << 48, extents[2].bytes);
 }
 
 /* ---- Tables at random ---- */
@@ -457,7 +560,7 @@ static void check_gap(struct __test_metadata *_metadata, int fd, uint64_t from, 
 	ASSERT_NE(VMINSPECT_FAULT_RESERVED, walk.fault);
 }
 
-TEST_F_TIMEOUT(scan, of_tables_at_random_says_what_the_walk_says, 120)
+TEST_F_TIMEOUT(scan, of_tables_at_random_says_what_the_walk_says, 600)
 {
 	static struct vminspect_guest_extent extents[250];
 	struct vminspect_guest_scan scan = request(extents, 250);
@@ -466,7 +569,7 @@ TEST_F_TIMEOUT(scan, of_tables_at_random_says_what_the_walk_says, 120)
 	int round;
 
 	srand(2);
-	for (round = 0; round < 60; round++) {
+	for (round = 0; round < 30; round++) {
 		fill_tables(self->memory);
 		scan.resume = round % 4 ? random_below(1ULL << 35) * SZ_4K : 0;
 		for (at = 0; at < 3; at++) {
@@ -504,8 +607,10 @@ TEST_F(scan, refuses_what_makes_no_sense)
 	} while (0)
 
 	REFUSED(flags, VMINSPECT_GUEST_GPA, EINVAL);
-	REFUSED(flags, 4, EINVAL);
+	REFUSED(flags, 8, EINVAL);
 	REFUSED(start, 1, EINVAL);
+	REFUSED(first, 1, EINVAL);
+	REFUSED(first, SZ_4K, EINVAL);
 	REFUSED(end, SZ_4K + 8, EINVAL);
 	REFUSED(nr_extents, 0, EINVAL);
 	REFUSED(extent_size, sizeof(extents[0]) - 8, EINVAL);
@@ -525,7 +630,7 @@ TEST_F(scan, refuses_what_makes_no_sense)
 
 TEST_F(scan, takes_tables_from_anywhere)
 {
-	static const uint64_t nowhere[] = { MEMORY, 0xfffffffff000, UINT64_MAX };
+	static const uint64_t nowhere[] = { MEMORY, 0xffffff000, 0xe000000ffffff000 };
 	struct vminspect_guest_extent extents[4];
 	struct vminspect_guest_scan scan;
 	size_t i;
@@ -541,6 +646,13 @@ TEST_F(scan, takes_tables_from_anywhere)
 		EXPECT_EQ(TOP, extents[0].bytes);
 		EXPECT_EQ(TOP, extents[1].bytes);
 	}
+	/* more than a physical address has */
+	scan = request(extents, 4);
+	scan.flags = VMINSPECT_GUEST_CR3;
+	scan.cr3 = UINT64_MAX;
+	EXPECT_EQ(-EINVAL, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
+	scan.cr3 = 1ULL << 52 | ROOT;
+	EXPECT_EQ(-EINVAL, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
 	/* a flag in the low bits */
 	scan = request(extents, 4);
 	scan.flags = VMINSPECT_GUEST_CR3;
@@ -565,20 +677,25 @@ TEST_F(scan, goes_on_under_signals)
 	struct sigaction action = { .sa_handler = on_alarm };
 	struct vminspect_guest_extent extents[NR];
 	struct vminspect_guest_scan scan = request(extents, NR);
-	uint64_t *entry;
-	int i;
+	uint64_t table;
+	unsigned int i, early = 0;
 
-	/* each entry unlike the one before it, so that there is no end */
-	for (entry = (uint64_t *)(self->memory + ROOT), i = 0; i < NR; i++)
-		entry[i] = ROOT | PRESENT | USER | (i % 2 ? WRITE : 0);
+	/* each entry unlike the one before it, and no pages, so that there is no end */
+	for (table = ROOT; table < PT; table += SZ_4K)
+		for (i = 0; i < NR; i++)
+			((uint64_t *)(self->memory + table))[i] =
+				(table + SZ_4K) | PRESENT | (i % 2 ? WRITE : 0);
+	memset(self->pt, 0, SZ_4K);
 	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
 	ASSERT_EQ(0, setitimer(ITIMER_REAL, &often, NULL));
 	for (i = 0; i < 200; i++) {
 		ASSERT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
 		ASSERT_LT(scan.start, scan.resume);
 		ASSERT_GE(512, scan.nr_tables);
+		early += scan.nr_tables < 512;
 		scan.start = scan.resume;
 	}
+	EXPECT_LT(0, early);
 	memset(&often, 0, sizeof(often));
 	setitimer(ITIMER_REAL, &often, NULL);
 }

@@ -225,9 +225,53 @@ static int walk_as(int fd, struct vminspect_guest_walk *walk, uint32_t flags, ui
 	return ioctl(fd, VMINSPECT_IOC_GUEST_WALK, walk) ? -errno : 0;
 }
 
+/* What VMINSPECT_IOC_GUEST_SCAN says of a page, and whether a walk that says so could be of it. */
+static bool scan_agrees(int fd, const struct vminspect_guest_walk *walk, int error)
+{
+	uint64_t start = walk->address & -SZ_4K;
+	struct vminspect_guest_extent extent = { 0 };
+	struct vminspect_guest_scan scan = {
+		.size = sizeof(scan), .flags = walk->flags, .cr3 = walk->cr3, .start = start,
+		.first = start, .end = start + SZ_4K, .extents = (uintptr_t)&extent,
+		.nr_extents = 1, .extent_size = sizeof(extent),
+	};
+	int ret = ioctl(fd, VMINSPECT_IOC_GUEST_SCAN, &scan) ? -errno : 0;
+
+	/* an entry that is encrypted is told in its place, a register that is refused */
+	if (error == -ENOKEY && ret)
+		return ret == error;
+	if (error == -EIO || error == -EAGAIN || error == -ENOKEY)
+		return !ret && extent.missing == VMINSPECT_MISSING_UNREADABLE;
+	if (error || ret)
+		return ret == error;
+	if (scan.cr3 != walk->cr3 || scan.mode != walk->mode ||
+	    scan.address_space != walk->address_space)
+		return false;
+	if (walk->fault == VMINSPECT_FAULT_NOT_PRESENT ||
+	    walk->fault == VMINSPECT_FAULT_NOT_CANONICAL)
+		return !scan.nr_filled;
+	if (scan.nr_filled != 1 || extent.start != start || extent.bytes != SZ_4K ||
+	    extent.fault != walk->fault || extent.missing_level != walk->missing_level)
+		return false;
+	if (walk->missing_level || walk->fault)
+		return extent.missing == walk->missing;
+	return !extent.missing && extent.gpa == (walk->gpa & -SZ_4K) &&
+	       extent.page_shift == walk->page_shift;
+}
+
+/* The walk, and EDOM if the scan says something else. */
+static int walk_and_scan(int fd, struct vminspect_guest_walk *walk, uint32_t flags, uint64_t cr3,
+			 uint64_t address)
+{
+	int ret = walk_as(fd, walk, flags, cr3, address);
+
+	return scan_agrees(fd, walk, ret) ? ret : -EDOM;
+}
+
 /* With the tables that the vCPU has; with others; and of a guest-physical address. */
-#define walk_to(address)		walk_as(self->fd, &self->walk, 0, 0, address)
-#define walk_from(cr3, address)	walk_as(self->fd, &self->walk, VMINSPECT_GUEST_CR3, cr3, address)
+#define walk_to(address)		walk_and_scan(self->fd, &self->walk, 0, 0, address)
+#define walk_from(cr3, address)							\
+	walk_and_scan(self->fd, &self->walk, VMINSPECT_GUEST_CR3, cr3, address)
 #define walk_gpa(gpa)		walk_as(self->fd, &self->walk, VMINSPECT_GUEST_GPA, 0, gpa)
 
 /* The guest's entry at @gpa */
@@ -679,6 +723,103 @@ TEST_F(tables, in_system_management_mode_are_of_its_memory)
 	munmap(memory, SIZE);
 }
 
+static int walk_and_scan_in(int fd, struct vminspect_guest_walk *walk, uint32_t flags, uint8_t mode,
+			    uint8_t address_space)
+{
+	struct vminspect_guest_extent extent;
+	struct vminspect_guest_scan scan = {
+		.size = sizeof(scan), .flags = flags, .cr3 = PML4, .mode = mode,
+		.address_space = address_space, .extents = (uintptr_t)&extent, .nr_extents = 1,
+		.extent_size = sizeof(extent),
+	};
+	int ret;
+
+	*walk = (struct vminspect_guest_walk){
+		.size = sizeof(*walk), .flags = flags, .cr3 = PML4, .address = DATA, .mode = mode,
+		.address_space = address_space,
+	};
+	ret = ioctl(fd, VMINSPECT_IOC_GUEST_WALK, walk) ? -errno : 0;
+	if (!(flags & VMINSPECT_GUEST_GPA) &&
+	    ret != (ioctl(fd, VMINSPECT_IOC_GUEST_SCAN, &scan) ? -errno : 0))
+		return -EDOM;
+	return ret;
+}
+
+/* What was begun in one mode is not gone on with in another. */
+TEST_F(tables, are_read_in_the_mode_that_is_given_or_not)
+{
+	struct kvm_vcpu_events events = { 0 };
+	uint32_t pinned = VMINSPECT_GUEST_CR3 | VMINSPECT_GUEST_MODE;
+
+#define walk_in(flags, mode, as)	walk_and_scan_in(self->fd, &self->walk, flags, mode, as)
+	EXPECT_EQ(0, walk_in(pinned, VMINSPECT_MODE_4LEVEL, 0));
+	EXPECT_EQ(DATA, self->walk.gpa);
+	EXPECT_EQ(0, walk_in(VMINSPECT_GUEST_MODE, VMINSPECT_MODE_4LEVEL, 0));
+	EXPECT_EQ(-ESTALE, walk_in(pinned, VMINSPECT_MODE_5LEVEL, 0));
+	EXPECT_EQ(-ESTALE, walk_in(pinned, 255, 0));
+	EXPECT_EQ(-ESTALE, walk_in(pinned, VMINSPECT_MODE_4LEVEL, 1));
+	EXPECT_EQ(0, walk_in(VMINSPECT_GUEST_GPA | VMINSPECT_GUEST_MODE, VMINSPECT_MODE_PAE, 0));
+	EXPECT_EQ(-ESTALE, walk_in(VMINSPECT_GUEST_GPA | VMINSPECT_GUEST_MODE, 0, 1));
+	/* and what is no CR3 of a mode */
+	EXPECT_EQ(-EINVAL, walk_from(BIT(self->pa_bits) | PML4, DATA));
+	EXPECT_EQ(-EINVAL, walk_from(BIT(60) | PML4, DATA));
+	EXPECT_EQ(0, walk_from(BIT(61) | BIT(62) | BIT(63) | PML4, DATA));
+	EXPECT_EQ(DATA, self->walk.gpa);
+	ASSERT_EQ(0, set_registers(self->vcpu, CR0_PAGED, PML4, CR4_PAE, EFER_NXE));
+	EXPECT_EQ(-ESTALE, walk_in(pinned, VMINSPECT_MODE_4LEVEL, 0));
+	EXPECT_EQ(0, walk_in(pinned, VMINSPECT_MODE_PAE, 0));
+	EXPECT_EQ(-EINVAL, walk_from(BIT(32) | PML4, DATA));
+	ASSERT_EQ(0, set_registers(self->vcpu, CR0_PAGED, PML4, 0, 0));
+	EXPECT_EQ(-EINVAL, walk_from(BIT(63) | PML4, DATA));
+	ASSERT_EQ(0, set_registers(self->vcpu, CR0_PROTECTED, 0, 0, 0));
+	EXPECT_EQ(0, walk_from(BIT(63) | PML4, DATA));
+	ASSERT_EQ(0, set_four_levels(self->vcpu));
+	ASSERT_EQ(0, ioctl(self->vcpu, KVM_GET_VCPU_EVENTS, &events));
+	if (!(events.flags & KVM_VCPUEVENT_VALID_SMM))
+		SKIP(return, "KVM has no SMM");
+	events.smi.smm = 1;
+	ASSERT_EQ(0, ioctl(self->vcpu, KVM_SET_VCPU_EVENTS, &events));
+	ASSERT_EQ(0, set_four_levels(self->vcpu));
+	EXPECT_EQ(-ESTALE, walk_in(pinned, VMINSPECT_MODE_4LEVEL, 0));
+	EXPECT_EQ(0, walk_in(pinned, VMINSPECT_MODE_4LEVEL, 1));
+}
+
+/* One table that can't be read does not hide what the others map. */
+TEST_F(tables, that_cannot_be_read_are_told_among_the_others)
+{
+	struct vminspect_guest_extent extents[8];
+	struct vminspect_guest_scan scan = {
+		.size = sizeof(scan), .extents = (uintptr_t)extents, .nr_extents = 8,
+		.extent_size = sizeof(extents[0]),
+	};
+	int secret = syscall(SYS_memfd_secret, 0);
+	uint64_t *table;
+
+	if (secret < 0)
+		SKIP(return, "no memfd_secret: needs secretmem.enable=1");
+	ASSERT_EQ(0, ftruncate(secret, SZ_4K));
+	table = map_fd(secret, SZ_4K, MAP_SHARED);
+	ASSERT_NE(NULL, table);
+	close(secret);
+	table[0] = PDPT | TABLE;
+	ASSERT_EQ(0, set_slot(self->vm, 1, OTHER, table, SZ_4K));
+	entry(PD + 8) = OTHER | TABLE;
+	entry(PD + 16) = DATA | TABLE | self->c_bit;
+	entry(PD + 24) = LARGE | TABLE;
+	ASSERT_EQ(0, ioctl(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
+	EXPECT_EQ(0, scan.resume);
+	ASSERT_EQ(3, scan.nr_filled);
+	EXPECT_EQ(SZ_2M, extents[0].bytes);
+	EXPECT_EQ(SZ_2M, extents[1].start);
+	EXPECT_EQ(2 * SZ_2M, extents[1].bytes);
+	EXPECT_EQ(VMINSPECT_MISSING_UNREADABLE, extents[1].missing);
+	EXPECT_EQ(1, extents[1].missing_level);
+	EXPECT_EQ(0, extents[1].flags);
+	EXPECT_EQ(3 * SZ_2M, extents[2].start);
+	EXPECT_EQ(VMINSPECT_MISSING_NOTHING, extents[2].missing);
+	munmap(table, SZ_4K);
+}
+
 /*
  * Encrypted tables: the guest was told of a bit for it
  */
@@ -811,7 +952,7 @@ TEST_F_TIMEOUT(tables, that_the_guest_changes_are_as_they_were_when_they_were_re
 	for (i = 0; i < 20000; i++) {
 		const char *wrong;
 
-		ASSERT_EQ(0, walk_to(0)) {
+		ASSERT_EQ(0, walk_as(self->fd, &self->walk, 0, 0, 0)) {
 			stop_change(&change);
 		}
 		wrong = walk_is_wrong(&self->walk);
@@ -851,7 +992,7 @@ TEST_F_TIMEOUT(tables, in_slots_that_come_and_go_are_there_or_not, TIMEOUT)
 	entry(PD) = OTHER | TABLE;
 	start_change(&change);
 	for (i = 0; i < 1000000 && (there < 50 || gone < 50); i++) {
-		ASSERT_EQ(0, walk_to(0x42)) {
+		ASSERT_EQ(0, walk_as(self->fd, &self->walk, 0, 0, 0x42)) {
 			stop_change(&change);
 		}
 		if (self->walk.missing == VMINSPECT_MISSING_SLOT) {
@@ -936,7 +1077,7 @@ TEST_F_TIMEOUT(tables, that_are_moved_are_what_they_were_or_given_up, TIMEOUT)
 	pthread_create(&mover.thread, NULL, move_always, &mover);
 	/* while it comes and goes as fast as it can, but does arrive */
 	for (i = 0; i < 500;) {
-		ret = walk_from(OTHER, DATA);
+		ret = walk_as(self->fd, &self->walk, VMINSPECT_GUEST_CR3, OTHER, DATA);
 		if (ret == -EAGAIN)
 			continue;
 		ASSERT_EQ(0, ret);

@@ -972,6 +972,7 @@ struct vminspect_guest_level {
 #define VMINSPECT_MISSING_GUEST		1	/* the guest does not map the address */
 #define VMINSPECT_MISSING_SLOT		2	/* no memory there: a device (MMIO), or nothing */
 #define VMINSPECT_MISSING_HOST		3	/* not in the host's memory: see @entry */
+#define VMINSPECT_MISSING_UNREADABLE	4	/* a table is there and can't be read: in scans */
 
 /* Why the guest does not map an address */
 #define VMINSPECT_FAULT_NONE		0
@@ -983,6 +984,13 @@ struct vminspect_guest_level {
 #define VMINSPECT_GUEST_GPA		(1U << 0)
 /** VMINSPECT_GUEST_CR3 - @cr3 is given: another address space of the guest */
 #define VMINSPECT_GUEST_CR3		(1U << 1)
+/**
+ * VMINSPECT_GUEST_MODE - @mode and @address_space are given, as an earlier call had them
+ *
+ * They are the vCPU's and say how @cr3 is read, and in which memory. Where it has come to others
+ * (with VMINSPECT_GUEST_GPA: to another address space) it is ESTALE.
+ */
+#define VMINSPECT_GUEST_MODE		(1U << 2)
 
 /**
  * struct vminspect_guest_walk - VMINSPECT_IOC_GUEST_WALK: a translation through both tables
@@ -996,10 +1004,10 @@ struct vminspect_guest_level {
  * @hidden: out: mask of VMINSPECT_HIDDEN_*
  * @entry: out: what stands behind @hva, as VMINSPECT_IOC_TRANSLATE would tell it with flags of
  *	the entry alone, and VMINSPECT_PAGE_SWAPCACHE
- * @mode: out: VMINSPECT_MODE_*
+ * @mode: out: VMINSPECT_MODE_*; in with VMINSPECT_GUEST_MODE
  * @registers: out: VMINSPECT_REGISTERS_*
  * @paging: out: VMINSPECT_NESTED_*
- * @address_space: out: 1 in SMM, else 0
+ * @address_space: out: 1 in SMM, else 0; in with VMINSPECT_GUEST_MODE
  * @missing: out: VMINSPECT_MISSING_*
  * @fault: out: VMINSPECT_FAULT_*
  * @missing_level: out: 0: what is missing is the address itself; else the level of the
@@ -1024,6 +1032,9 @@ struct vminspect_guest_level {
  * ENOENT     there is no such vCPU
  * ENODATA    it has not run yet, so that it has no address space
  * EBUSY      it runs a guest of its own, to which its tables belong
+ * ESTALE     its paging mode or address space is not the one that was given
+ * EINVAL     @cr3 is given and has bits that no CR3 has in that mode: above its 32 bits, or
+ *            above the width of a physical address
  * ENOKEY     the guest's tables are encrypted: its state is, or CR3 or an entry says so
  * EOPNOTSUPP memory of guest_memfd, which the VMM does not map
  * EIO        a table of the guest lies where the host can't read: memory of a device, or
@@ -1069,13 +1080,15 @@ struct vminspect_guest_walk {
  * @page_shift: size of each page as a power of two; 0: something is missing, a table repeats, or
  *	there is no paging
  * @repeat: 0, or a power of two: the entries of the run are the same as the one before them,
- *	which stands for that many bytes, so that all of this is mapped as the @repeat bytes
- *	below @start are, again and again: one page, or where @page_shift is 0 a whole table.
+ *	which stands for that many bytes, so that all of this is mapped as so many bytes below
+ *	@start are, again and again: one page, or where @page_shift is 0 a whole table.
  *	Accessed and dirty bits do not count
  * @missing: VMINSPECT_MISSING_*: GUEST: the processor faults, see @fault; SLOT, HOST: the table
- *	that maps this is not in memory
+ *	that maps this is not in memory; UNREADABLE: it is, and is encrypted, or lies where the
+ *	host can't read (memory of a device, secret memory, guest_memfd), or was moved whenever
+ *	it was looked at
  * @fault: VMINSPECT_FAULT_*
- * @missing_level: level of the table that is not in memory, or 0
+ * @missing_level: level of the table that is missing, or 0
  * @reserved: zero
  *
  * Whether there is memory at @gpa is not looked at.
@@ -1096,9 +1109,12 @@ struct vminspect_guest_extent {
 /**
  * struct vminspect_guest_scan - VMINSPECT_IOC_GUEST_SCAN: what a guest's tables map
  * @size: in: sizeof(struct vminspect_guest_scan)
- * @flags: in: VMINSPECT_GUEST_CR3 or 0
+ * @flags: in: mask of VMINSPECT_GUEST_CR3 and VMINSPECT_GUEST_MODE
  * @start: in: first guest-virtual address, a multiple of 4096
  * @end: in: where to stop, a multiple of 4096 above @start, or 0: after the last address
+ * @first: in: @start of the first of the calls that go on from one to the next, so that what is
+ *	from there on has been told: a @repeat refers to nothing before it. A multiple of 4096, not
+ *	above @start
  * @resume: out: where the next call goes on; @end when done
  * @cr3: in: with VMINSPECT_GUEST_CR3 where the guest's tables begin; out: what was used
  * @extents: in: address of an array of @nr_extents struct vminspect_guest_extent
@@ -1107,33 +1123,36 @@ struct vminspect_guest_extent {
  * @nr_filled: out: how many were written
  * @nr_tables: out: how many tables were read, some of them perhaps again
  * @vcpu: in: number of the vCPU whose registers are taken
- * @mode: out: VMINSPECT_MODE_*
+ * @mode: out: VMINSPECT_MODE_*; in with VMINSPECT_GUEST_MODE
  * @registers: out: VMINSPECT_REGISTERS_*
  * @paging: out: VMINSPECT_NESTED_*
- * @address_space: out: 1 in SMM, else 0
+ * @address_space: out: 1 in SMM, else 0; in with VMINSPECT_GUEST_MODE
  *
  * What is not mapped, and what is no address of the mode, is in no extent. A run is split where
- * pages differ in anything but accessed and dirty bits, and where guest-physical addresses stop
- * following one another; never across the gap in the middle of 4- and 5-level paging. Two runs
- * that meet at the end of one call and the start of the next may belong together.
+ * pages differ in what an extent tells, and where guest-physical addresses stop following one
+ * another; no run lies on both sides of the gap in the middle of 4- and 5-level paging. Two
+ * runs that meet at the end of one call and the start of the next may belong together.
  *
- * A call reads no more than some hundred tables, each of them once, as a whole. Tables may loop,
- * or one may be used for many ranges: so a guest can map more than it has memory for, and an
- * end is only sure to be found soon where entries that follow one another repeat. A caller
- * that adds up @nr_tables can tell when they are more than the guest has pages.
+ * A call reads no more than some hundred tables, each as a whole. Tables may loop, or one may be
+ * used for many ranges: so a guest can map more than it has memory for, and an end is only
+ * sure to be found soon where entries that follow one another repeat. A caller that adds up
+ * @nr_tables can tell when they are more than the guest has pages.
  *
- * The registers are read with each call: to stay in one address space pass on @cr3 with
- * VMINSPECT_GUEST_CR3. A signal ends the call early, with success and @resume before @end, but
- * not before some of the range was done. So does an error, unless it comes first of all.
+ * The registers are read with each call: to stay in one address space pass on @cr3, @mode and
+ * @address_space with VMINSPECT_GUEST_CR3 and VMINSPECT_GUEST_MODE. A signal ends the call early,
+ * with success and @resume before @end, but not before some of the range was done. So does an
+ * error, unless it comes first of all.
  *
- * Return: 0, or besides the common errors those of VMINSPECT_IOC_GUEST_WALK; EINVAL: the range
- * is empty, reversed or not aligned, @nr_extents is 0, or @extent_size is not known.
+ * Return: 0, or besides the common errors those of VMINSPECT_IOC_GUEST_WALK, but that a table
+ * which can't be read is told in its place; EINVAL also: the range is empty, reversed or not
+ * aligned, @nr_extents is 0, or @extent_size is not known.
  */
 struct vminspect_guest_scan {
 	__u32 size;
 	__u32 flags;
 	__u64 start;
 	__u64 end;
+	__u64 first;
 	__u64 resume;
 	__u64 cr3;
 	__u64 extents;

@@ -80,6 +80,14 @@ static int guest_option(int letter, const char *arg)
 	}
 }
 
+int guest_fail(const struct vmm *vmm, int error, const struct guest_options *asked)
+{
+	if (error == -EINVAL && (asked->flags & VMINSPECT_GUEST_CR3))
+		return fail("0x%llx is no CR3: it has bits that a CR3 of this guest can't have",
+			    asked->cr3);
+	return vmm_fail(vmm, error, asked->vcpu);
+}
+
 int guest_do_walk(const struct vmm *vmm, const struct guest_options *asked, __u64 address,
 		  struct vminspect_guest_walk *walk)
 {
@@ -87,10 +95,11 @@ int guest_do_walk(const struct vmm *vmm, const struct guest_options *asked, __u6
 
 	*walk = (struct vminspect_guest_walk) {
 		.flags = asked->flags, .address = address, .cr3 = asked->cr3,
-		.vcpu = asked->vcpu,
+		.vcpu = asked->vcpu, .mode = asked->mode,
+		.address_space = asked->address_space,
 	};
 	ret = vminspect_guest_walk(vmm->guest, walk);
-	return ret ? vmm_fail(vmm, ret, asked->vcpu) : 0;
+	return ret ? guest_fail(vmm, ret, asked) : 0;
 }
 
 int guest_pin(const struct vmm *vmm, struct guest_options *options,
@@ -98,14 +107,19 @@ int guest_pin(const struct vmm *vmm, struct guest_options *options,
 {
 	int ret = vminspect_guest_vcpu(vmm->guest, options->vcpu, vcpu);
 
-	if (!ret && !(options->flags & VMINSPECT_GUEST_CR3)) {
-		options->cr3 = vcpu->cr3;
-		if (!(options->flags & VMINSPECT_GUEST_GPA))
-			options->flags |= VMINSPECT_GUEST_CR3;
+	bool is_gva = !(options->flags & VMINSPECT_GUEST_GPA);
+
+	if (!ret) {
+		if (!(options->flags & VMINSPECT_GUEST_CR3))
+			options->cr3 = vcpu->cr3;
+		options->flags |= VMINSPECT_GUEST_MODE | (is_gva ? VMINSPECT_GUEST_CR3 : 0);
+		options->mode = vcpu->mode;
+		options->address_space = vcpu->address_space;
 	}
 	json_put(head, "vcpu", json_integer(options->vcpu));
-	json_put(head, "cr3", ret ? json_null() : json_address(options->cr3));
-	json_put(head, "mode", ret ? json_null() : json_string(vminspect_mode_name(vcpu->mode)));
+	json_put(head, "cr3", json_if(!ret && is_gva, json_address(options->cr3)));
+	json_put(head, "mode",
+		 json_if(!ret && is_gva, json_string(vminspect_mode_name(vcpu->mode))));
 	json_put(head, "registers",
 		 ret ? json_null() : json_string(vminspect_registers_name(vcpu->registers)));
 	return ret;
@@ -167,6 +181,8 @@ static int guest_run(const struct output *out, int argc, char **argv)
 {
 	if (!argc)
 		return guest_list(out, &chosen, 0, argv);
+	if ((chosen.extents || chosen.virtual) && strcmp(argv[0], "maps"))
+		return misuse("--extents and --virtual are for maps: %s lists no runs", argv[0]);
 	if ((chosen.flags & VMINSPECT_GUEST_CR3) && (chosen.flags & VMINSPECT_GUEST_GPA))
 		return misuse("--cr3 and --gpa exclude each other: no table is read for a GPA");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)

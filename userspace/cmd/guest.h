@@ -14,6 +14,8 @@ struct guest_options {
 	unsigned int vcpu;	/* of --vcpu */
 	__u64 cr3;		/* of --cr3 */
 	__u32 flags;		/* VMINSPECT_GUEST_*, of --cr3 and --gpa */
+	__u8 mode;		/* with VMINSPECT_GUEST_MODE: of guest_pin() */
+	__u8 address_space;	/* likewise */
 	bool extents;		/* of --extents */
 	bool virtual;		/* of --virtual */
 };
@@ -40,11 +42,14 @@ int guest_print_virtual(const struct vmm *vmm, const struct guest_options *optio
 			struct table *table);
 
 /*
- * The registers that all of a document is read with: CR3 is given from here on, whatever the vCPU
- * comes to. They are told in @head. Return: 0 or -errno.
+ * The registers that all of a document is read with: they are given from here on, whatever the
+ * vCPU comes to, and told in @head. Return: 0 or -errno.
  */
 int guest_pin(const struct vmm *vmm, struct guest_options *options,
 	      struct vminspect_guest_vcpu *vcpu, json_t *head);
+
+/* The message for an error that such a call has. Return: EXIT_FAILED. */
+int guest_fail(const struct vmm *vmm, int error, const struct guest_options *asked);
 
 /* A walk. Return: 0, or EXIT_FAILED after a message. */
 int guest_do_walk(const struct vmm *vmm, const struct guest_options *options, __u64 address,

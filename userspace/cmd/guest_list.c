@@ -328,8 +328,7 @@ int guest_list(const struct output *out, const struct guest_options *options, in
 
 	if (argc)
 		return misuse("'%s' is too much: list takes no argument", argv[0]);
-	if (options->vm_fd >= 0 || options->vcpu || options->flags ||
-	    options->extents || options->virtual)
+	if (options->vm_fd >= 0 || options->vcpu || options->flags)
 		return misuse("list takes no such option: it lists all guests");
 	table = table_new(&guest_list_view, out);
 	if (!table)

@@ -26,7 +26,7 @@ static const struct column columns[] = {
 		"all of it is mapped as that much before it, again and again" },
 	[COL_SLOT] = { "SLOT", 4, COLUMN_COUNT, IN_JSON, "number of its memory slot" },
 	[COL_MISSING] = { "MISSING", 7, COLUMN_STRING, IN_BOTH,
-		"guest: it faults; slot: no memory; host: its table is not in memory" },
+		"guest: it faults; slot: no memory; host, unreadable: its table" },
 	[COL_LEVEL] = { "LEVEL", 5, COLUMN_STRING, IN_JSON, "if a table is missing: its level" },
 	[COL_FAULT] = { "FAULT", 12, COLUMN_STRING, IN_JSON, "if the guest faults: why" },
 	[COL_RESIDENT] = { "RESIDENT", 8, COLUMN_SIZE, IN_BOTH, "of it: in the host's memory" },
@@ -138,11 +138,8 @@ const struct view guest_virtual_view = {
 static __s64 find_slot(const struct vmm *vmm, unsigned int as, struct row *row)
 {
 	__u64 gpa = row->extent.gpa;
-	int ret = 0;
+	int ret = vminspect_guest_slot(vmm->guest, as, gpa, &row->slot);
 
-	/* the one of the row before is likely to be it */
-	if (!row->slot.bytes || gpa < row->slot.gpa || gpa - row->slot.gpa >= row->slot.bytes)
-		ret = vminspect_guest_slot(vmm->guest, as, gpa, &row->slot);
 	row->in_slot = !ret && gpa >= row->slot.gpa;
 	if (ret == -ENOENT)
 		return row->extent.bytes;
@@ -216,7 +213,7 @@ static int print_runs(const struct vmm *vmm, unsigned int as,
 		ret = print_run(vmm, as, table, &row, &run);
 		if (ret)
 			return ret;
-		progress("guest-virtual 0x%llx", run.start + run.bytes);
+		progress("guest-virtual 0x%llx", run.start);
 	}
 	return ret;
 }
@@ -234,6 +231,7 @@ int guest_print_virtual(const struct vmm *vmm, const struct guest_options *optio
 	if (!ret) {
 		const struct vminspect_guest_scan scan = {
 			.flags = pinned.flags, .cr3 = pinned.cr3, .vcpu = pinned.vcpu,
+			.mode = pinned.mode, .address_space = pinned.address_space,
 		};
 
 		ret = vminspect_guest_extents_start(vmm->guest, &scan, tables_at_most(vmm),
@@ -241,11 +239,11 @@ int guest_print_virtual(const struct vmm *vmm, const struct guest_options *optio
 	}
 	table_begin(table, head, NULL);
 	if (!ret) {
-		ret = print_runs(vmm, vcpu.address_space, cursor, table);
+		ret = print_runs(vmm, pinned.address_space, cursor, table);
 		vminspect_guest_extents_stop(cursor);
 	}
 	if (ret)
 		json_put(tail, "truncated", json_true());
 	table_end(table, tail);
-	return ret ? vmm_fail(vmm, ret, options->vcpu) : 0;
+	return ret ? guest_fail(vmm, ret, &pinned) : 0;
 }

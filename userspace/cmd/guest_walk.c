@@ -91,14 +91,6 @@ static json_t *nested_json(const struct vminspect_walk_level *levels, unsigned i
 	return list;
 }
 
-static json_t *shown(bool exists, json_t *json)
-{
-	if (exists)
-		return json;
-	json_decref(json);
-	return json_null();
-}
-
 static json_t *size_json(unsigned int shift)
 {
 	return shift ? json_integer(1LL << shift) : json_null();
@@ -131,11 +123,11 @@ static void put_end(json_t *document, const struct vminspect_guest_walk *walk)
 	bool swapped = guest_has_place(walk) && walk->entry.state == VMINSPECT_STATE_SWAPPED;
 	unsigned int accesses = vminspect_guest_accesses(walk);
 
-	json_put(document, "gpa", shown(has_gpa, json_address(walk->gpa)));
-	json_put(document, "nested", shown(!walk->hidden,
+	json_put(document, "gpa", json_if(has_gpa, json_address(walk->gpa)));
+	json_put(document, "nested", json_if(!walk->hidden,
 					   nested_json(walk->nested, walk->nr_nested)));
-	json_put(document, "hva", shown(has_hva, json_address(walk->hva)));
-	json_put(document, "pa", shown(!walk->missing && !walk->hidden,
+	json_put(document, "hva", json_if(has_hva, json_address(walk->hva)));
+	json_put(document, "pa", json_if(!walk->missing && !walk->hidden,
 				       json_address(guest_pa(walk))));
 	json_put(document, "state",
 		 guest_has_place(walk) ? json_string(entry_state_name(&walk->entry)) : json_null());
@@ -143,12 +135,12 @@ static void put_end(json_t *document, const struct vminspect_guest_walk *walk)
 	json_put(document, "missing_level",
 		 string_json(vminspect_guest_level_name(walk->missing_level)));
 	json_put(document, "fault", string_json(guest_fault_name(walk->fault)));
-	json_put(document, "swap", shown(swapped && !walk->hidden, entry_swap_json(&walk->entry)));
+	json_put(document, "swap", json_if(swapped && !walk->hidden, entry_swap_json(&walk->entry)));
 	json_put(document, "guest_page", size_json(walk->page_shift));
 	json_put(document, "nested_page", size_json(guest_nested_shift(walk)));
 	json_put(document, "host_page", size_json(guest_host_shift(walk)));
 	json_put(document, "effective_page", size_json(effective_shift(walk)));
-	json_put(document, "accesses", shown(accesses, json_integer(accesses)));
+	json_put(document, "accesses", json_if(accesses, json_integer(accesses)));
 	json_put(document, "native_accesses", json_integer(native_accesses(walk)));
 }
 
@@ -161,17 +153,17 @@ static void print_json(const struct vmm *vmm, const struct table *table,
 	json_t *document = target_json(&vmm->target), *levels = json_array();
 	bool is_gva = !(walk->flags & VMINSPECT_GUEST_GPA);
 
-	json_put(document, "gva", shown(is_gva, json_address(walk->address)));
+	json_put(document, "gva", json_if(is_gva, json_address(walk->address)));
 	json_put(document, "vcpu", json_integer(walk->vcpu));
-	json_put(document, "cr3", json_address(walk->cr3));
+	json_put(document, "cr3", json_if(is_gva, json_address(walk->cr3)));
 	json_put(document, "registers", string_json(vminspect_registers_name(walk->registers)));
-	json_put(document, "mode", string_json(vminspect_mode_name(walk->mode)));
+	json_put(document, "mode", json_if(is_gva, string_json(vminspect_mode_name(walk->mode))));
 	json_put(document, "paging", string_json(vminspect_nested_name(walk->paging)));
 	for (unsigned int i = 0; i < walk->nr_levels; i++) {
 		const struct vminspect_guest_level *level = &walk->levels[i];
 		json_t *json = table_row_json(table, level);
 
-		json_put(json, "nested", shown(!walk->hidden,
+		json_put(json, "nested", json_if(!walk->hidden,
 					       nested_json(level->nested, level->nr_nested)));
 		json_append(levels, json);
 	}

@@ -104,6 +104,14 @@ json_t *json_swap(unsigned int type, __u64 offset, const char *device, const cha
 	return swap;
 }
 
+json_t *json_if(bool exists, json_t *json)
+{
+	if (exists)
+		return json;
+	json_decref(json);
+	return json_null();
+}
+
 void json_put(json_t *object, const char *key, json_t *value)
 {
 	if (json_object_set_new_nocheck(object, key, made(value)))

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <linux/types.h>
+#include <stdbool.h>
 
 /* The object that every document begins with. */
 json_t *json_schema(void);
@@ -18,6 +19,8 @@ json_t *json_address(__u64 address);
 json_t *json_flags(__u32 flags);
 /* @device and @backing may be NULL: not known. */
 json_t *json_swap(unsigned int type, __u64 offset, const char *device, const char *backing);
+/* Null instead of what does not exist. */
+json_t *json_if(bool exists, json_t *json);
 
 /* json_object_set_new_nocheck(), but it does not fail; keys are our own. */
 void json_put(json_t *object, const char *key, json_t *value);

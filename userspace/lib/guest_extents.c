@@ -15,7 +15,6 @@
 struct vminspect_guest_extents {
 	int fd;
 	struct vminspect_guest_scan scan;
-	int mode;			/* of the first call; -1: there was none yet */
 	int end;			/* 0 or -errno: what comes after the buffer */
 	bool ended;
 	__u64 tables;			/* that may still be read */
@@ -42,7 +41,6 @@ static void refill(struct vminspect_guest_extents *cursor)
 	int ret;
 
 	scan->start = scan->resume;
-	scan->nr_filled = 0;
 	cursor->next = 0;
 	ret = ioctl(cursor->fd, VMINSPECT_IOC_GUEST_SCAN, scan) < 0 ? -errno : 0;
 	if (!ret && scan->resume != scan->end && scan->resume <= scan->start)
@@ -50,15 +48,9 @@ static void refill(struct vminspect_guest_extents *cursor)
 	if (ret) {
 		scan->resume = scan->start;
 		scan->nr_filled = 0;
-	} else if (cursor->mode >= 0 && scan->mode != cursor->mode) {
-		/* what CR3 leads to is read in another way now */
-		ret = -ESTALE;
-		scan->resume = scan->start;
-		scan->nr_filled = 0;
 	} else {
-		cursor->mode = scan->mode;
 		/* one address space, whatever the vCPU has come to meanwhile */
-		scan->flags |= VMINSPECT_GUEST_CR3;
+		scan->flags |= VMINSPECT_GUEST_CR3 | VMINSPECT_GUEST_MODE;
 	}
 	cursor->ended = ret || scan->resume == scan->end;
 	if (!cursor->ended && scan->nr_tables > cursor->tables) {
@@ -81,14 +73,16 @@ int vminspect_guest_extents_start(int fd, const struct vminspect_guest_scan *wha
 		.size = sizeof(cursor->scan),
 		.flags = what->flags,
 		.end = what->end,
+		.first = what->start,
 		.resume = what->start,
 		.cr3 = what->cr3,
 		.extents = (uintptr_t)cursor->buffer,
 		.nr_extents = BUFFER_EXTENTS,
 		.extent_size = sizeof(cursor->buffer[0]),
 		.vcpu = what->vcpu,
+		.mode = what->mode,
+		.address_space = what->address_space,
 	};
-	cursor->mode = -1;
 	cursor->end = 0;
 	cursor->ended = false;
 	cursor->tables = tables;
@@ -108,7 +102,10 @@ int vminspect_guest_extents_next(struct vminspect_guest_extents *cursor,
 			if (cursor->ended)
 				break;
 			refill(cursor);
-			continue;
+			if (cursor->scan.nr_filled || cursor->ended || cursor->pending.bytes)
+				continue;
+			*extent = (struct vminspect_guest_extent) { .start = cursor->scan.resume };
+			return 1;
 		}
 		one = &cursor->buffer[cursor->next++];
 		if (cursor->pending.bytes && belong_together(&cursor->pending, one)) {

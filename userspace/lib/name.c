@@ -210,6 +210,7 @@ const char *vminspect_missing_name(unsigned int missing)
 		[VMINSPECT_MISSING_GUEST] = "guest",
 		[VMINSPECT_MISSING_SLOT] = "slot",
 		[VMINSPECT_MISSING_HOST] = "host",
+		[VMINSPECT_MISSING_UNREADABLE] = "unreadable",
 	};
 
 	return missing < ARRAY_SIZE(names) ? names[missing] : NULL;

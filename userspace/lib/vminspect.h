@@ -250,8 +250,8 @@ struct vminspect_guest_extents;
 /**
  * vminspect_guest_extents_start() - begin to read what a guest's tables map
  * @fd: from vminspect_guest(); it must stay open until the cursor is stopped
- * @what: flags, start, end, cr3 and vcpu are used as VMINSPECT_IOC_GUEST_SCAN defines them;
- *	other members are ignored
+ * @what: flags, start, end, cr3, vcpu, mode and address_space are used as
+ *	VMINSPECT_IOC_GUEST_SCAN defines them; other members are ignored
  * @tables: how many tables are read before it is given up. A guest can use one table for as many
  *	ranges as it likes, so that there is no end in sight; to do without that it needs no more
  *	tables than its memory has pages
@@ -268,12 +268,13 @@ int vminspect_guest_extents_start(int fd, const struct vminspect_guest_scan *wha
  * @extent: written if there is one more
  *
  * Extents come in the order of their addresses, and are of the address space that the first
- * one is of. Runs that the module gave in two parts are put together again.
+ * one is of. Runs that the module gave in two parts are put together again. One without bytes is
+ * none, but says how far it is: in so many tables nothing was found.
  *
  * Return: 1, or 0 after the last one, or the errors of VMINSPECT_IOC_GUEST_SCAN (then and for
  * good; what was read before the error came was handed out before it), or -ELOOP after too many
- * tables, or -ESTALE if the vCPU has changed its paging mode meanwhile, or -EIO if the module
- * made no progress.
+ * tables, or -ESTALE if the vCPU has changed its paging mode or address space meanwhile, or -EIO if
+ * the module made no progress.
  */
 int vminspect_guest_extents_next(struct vminspect_guest_extents *cursor,
 				 struct vminspect_guest_extent *extent);
