@@ -310,6 +310,7 @@ takes_other_tables()
 	translate --gpa 0x600000
 	equal 'a guest-physical address' 'null 0x600000 null' \
 		"$(translated '"\(.gva) \(.gpa) \(.missing)"')"
+	equal 'no table of the guest' 'null null' "$(jq -r '"\(.cr3) \(.mode)"' "$answer")"
 	word_at "$(translated .pa)"
 	equal 'what is there' $(($(words base) + 0x600)) $((word))
 	stop_guest

@@ -244,14 +244,67 @@ endless()
 }
 promise 'tables that lead to each other without end: an end, and the word that it is not all' endless
 
+# More tables than one call reads, and all of it one run.
+goes_on()
+{
+	start_guest 4 -r
+	list --cr3 "$(words 'root nowhere')"
+	equal 'tables in no slot' '["0x0",8589934592,"slot","PT"]' \
+		"$(listed '.extents[] | [.gva, .size, .missing, .level] | tojson')"
+	stop_guest
+}
+promise 'what several calls find is one run' goes_on
+
+# By the bit that its processor is said to have for it: guest.c, -e
+encrypted()
+{
+	start_guest 4 -e
+	list
+	run vminspect guest maps --virtual --cr3 "$(($(words cr3) | 1 << 47))" "$pid"
+	check_refusal 1 'is encrypted' 'maps --virtual'
+	stop_guest
+}
+promise 'tables that are said to be encrypted are not read' encrypted
+
+runs_a_guest()
+{
+	start_guest 4 -n
+	refuses 1 'runs a guest of its own' vminspect guest maps --virtual "$pid"
+	tell leave
+	list
+	pages_wanted >"$scratch/wanted"
+	pages_listed >"$scratch/got"
+	same 'pages' "$scratch/wanted" "$scratch/got"
+	stop_guest
+}
+promise 'a vCPU that runs a guest of its own is refused, and shown when it does no longer' runs_a_guest
+
 says_what_is_wrong()
 {
+	local user=(setpriv --reuid=1000 --regid=1000 --clear-groups)
+	local bits option
+
 	start_guest 4 -2
 	refuses 2 'exclude each other' vminspect guest maps --virtual --extents "$pid"
 	refuses 2 'for translate and walk' vminspect guest maps --virtual --gpa "$pid"
 	refuses 2 'with --virtual' vminspect guest maps --cr3 0x1000 "$pid"
 	refuses 1 'has not run yet' vminspect guest maps --virtual --vcpu 1 "$pid"
 	refuses 1 'no vCPU 7' vminspect guest maps --virtual --vcpu 7 "$pid"
+	for bits in 0x10000000001000 0x1000000000000000; do
+		refuses 1 'is no CR3' vminspect guest maps --virtual --cr3 "$bits" "$pid"
+		refuses 1 'is no CR3' vminspect guest translate --cr3 "$bits" "$pid" 0
+		refuses 1 'is no CR3' vminspect guest walk --cr3 "$bits" "$pid" 0
+	done
+	for option in --virtual --extents; do
+		refuses 2 'are for maps' vminspect guest translate "$option" "$pid" 0
+		refuses 2 'are for maps' vminspect guest walk "$option" "$pid" 0
+		refuses 2 'are for maps' vminspect guest list "$option"
+		run vminspect guest "$option"
+		check_refusal 2 '' vminspect guest "$option"
+	done
+	chmod 666 /dev/vminspect
+	refuses 1 'may not be read by you' "${user[@]}" vminspect guest maps --virtual "$pid"
+	chmod 600 /dev/vminspect
 	stop_guest
 }
 promise 'what makes no sense is refused' says_what_is_wrong

@@ -55,7 +55,8 @@
  *                                    to itself; "shared": the lower half of it to one table, and
  *                                    so on to the page at 0x2000; "crossed": all of it to two by
  *                                    turns, and so on to two runs of pages;
- *                                    "hollow": the same without the pages
+ *                                    "hollow": the same without the pages; "nowhere": 4096
+ *                                    tables, for 2M each, that would be where no memory is
  *   reserved GVA                     the entry is present and has a bit that it must not have
  *   ready
  *
@@ -94,6 +95,7 @@
 
 #define BIT(nr)		(1ULL << (nr))
 #define SZ_4M		0x400000UL
+#define NOWHERE		0x70000000ULL
 
 #define MODE_NONE	1
 #define MODE_32		2
@@ -270,7 +272,7 @@ static struct {
 static struct {
 	const char *kind;
 	uint64_t gpa;
-} roots[4];
+} roots[5];
 
 static size_t nr_tables, nr_roots;
 static uint64_t base, cr3;
@@ -545,6 +547,18 @@ static void add_crossed(const char *kind, uint64_t even, uint64_t odd)
 	add_root(kind, top);
 }
 
+static void add_nowhere(void)
+{
+	uint64_t left = new_table("PMD"), right = new_table("PMD");
+	uint64_t middle = new_table("PUD"), top = new_table("PGD");
+
+	fill_table(left, 512, NOWHERE, NOWHERE + SZ_4K);
+	fill_table(right, 512, NOWHERE + SZ_4K, NOWHERE);
+	fill_table(middle, 8, left, right);
+	fill_table(top, 1, middle, middle);
+	add_root("nowhere", top);
+}
+
 static void make_roots(void)
 {
 	uint64_t top, even = 0x2000;
@@ -564,6 +578,7 @@ static void make_roots(void)
 	add_root("shared", top);
 	add_crossed("crossed", new_run(SZ_2M), new_run(2 * SZ_2M));
 	add_crossed("hollow", new_table("PTE"), new_table("PTE"));
+	add_nowhere();
 }
 
 static char *emit(char *code, const void *bytes, size_t nr)

@@ -179,10 +179,10 @@ static const struct {
 
 static int guest_run(const struct output *out, int argc, char **argv)
 {
+	if ((chosen.extents || chosen.virtual) && (!argc || strcmp(argv[0], "maps")))
+		return misuse("--extents and --virtual are for maps: write 'guest maps PID'");
 	if (!argc)
 		return guest_list(out, &chosen, 0, argv);
-	if ((chosen.extents || chosen.virtual) && strcmp(argv[0], "maps"))
-		return misuse("--extents and --virtual are for maps: %s lists no runs", argv[0]);
 	if ((chosen.flags & VMINSPECT_GUEST_CR3) && (chosen.flags & VMINSPECT_GUEST_GPA))
 		return misuse("--cr3 and --gpa exclude each other: no table is read for a GPA");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)

@@ -125,17 +125,18 @@ static void put_end(json_t *document, const struct vminspect_guest_walk *walk)
 
 	json_put(document, "gpa", json_if(has_gpa, json_address(walk->gpa)));
 	json_put(document, "nested", json_if(!walk->hidden,
-					   nested_json(walk->nested, walk->nr_nested)));
+					     nested_json(walk->nested, walk->nr_nested)));
 	json_put(document, "hva", json_if(has_hva, json_address(walk->hva)));
 	json_put(document, "pa", json_if(!walk->missing && !walk->hidden,
-				       json_address(guest_pa(walk))));
+					 json_address(guest_pa(walk))));
 	json_put(document, "state",
 		 guest_has_place(walk) ? json_string(entry_state_name(&walk->entry)) : json_null());
 	json_put(document, "missing", string_json(vminspect_missing_name(walk->missing)));
 	json_put(document, "missing_level",
 		 string_json(vminspect_guest_level_name(walk->missing_level)));
 	json_put(document, "fault", string_json(guest_fault_name(walk->fault)));
-	json_put(document, "swap", json_if(swapped && !walk->hidden, entry_swap_json(&walk->entry)));
+	json_put(document, "swap",
+		 json_if(swapped && !walk->hidden, entry_swap_json(&walk->entry)));
 	json_put(document, "guest_page", size_json(walk->page_shift));
 	json_put(document, "nested_page", size_json(guest_nested_shift(walk)));
 	json_put(document, "host_page", size_json(guest_host_shift(walk)));
@@ -164,7 +165,7 @@ static void print_json(const struct vmm *vmm, const struct table *table,
 		json_t *json = table_row_json(table, level);
 
 		json_put(json, "nested", json_if(!walk->hidden,
-					       nested_json(level->nested, level->nr_nested)));
+						 nested_json(level->nested, level->nr_nested)));
 		json_append(levels, json);
 	}
 	json_put(document, "guest_levels", levels);

@@ -253,8 +253,8 @@ int vmm_fail(const struct vmm *vmm, int error, unsigned int vcpu)
 		return fail("a table of the guest of %s is in memory that the host can't read",
 			    name);
 	case -ESTALE:
-		return fail("vCPU %u of %s has changed its paging mode or address space meanwhile: try again", vcpu,
-			    name);
+		return fail("vCPU %u of %s is in another mode (paging, SMM) by now: try again",
+			    vcpu, name);
 	case -ELOOP:
 		return fail("the guest of %s has tables that lead to each other: this is not all",
 			    name);
