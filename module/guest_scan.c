@@ -301,7 +301,8 @@ static int scan_range(struct guest_scan *scan)
 	while (!ret && scan->at < scan->end)
 		ret = levels ? scan_next(scan) : scan_physical(scan);
 	flushed = scan_flush(scan);
-	if (ret < 0 && (ret == -EFAULT || scan->at == scan->start))
+	/* what was found first is told; the call that begins at the error has it */
+	if (ret < 0 && scan->at == scan->start)
 		return ret;
 	return flushed;
 }

@@ -458,6 +458,12 @@ TEST_F(scan, knows_the_gap_of_five_levels)
 	EXPECT_EQ(0, extents[0].start);
 	EXPECT_EQ(ROOT, extents[0].gpa);
 	EXPECT_EQ(0xff00000000000000, extents[1].start);
+	/* from inside of it */
+	scan.start = 1ULL << 56;
+	ASSERT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
+	ASSERT_EQ(1, scan.nr_filled);
+	EXPECT_EQ(0xff00000000000000, extents[0].start);
+	scan.start = 0;
 	/* one run on both sides would be that far and no farther */
 	root[255] = MEMORY | PRESENT;
 	root[256] = MEMORY | PRESENT;
