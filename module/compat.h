@@ -11,6 +11,7 @@
  * large slots of shmem    6.12        xas_get_order() exported; older: order 0
  * VM_UFFD_RWP             7.0         older: no such mapping
  * swap_map                7.0         gone: what slots are used for is not told
+ * SWP_FS_OPS              7.3         gone; told by the area's operations
  * inuse_pages             6.14        an atomic with a bit above the number
  * folio->swap             6.6         older: the page's private word
  * swap and zswap calls    6.5, 7.0    other names, arguments and results: VMI_COMPAT_*
@@ -27,6 +28,9 @@
 #include <linux/pgtable.h>
 #include <linux/ptrace.h>
 #include <linux/swap.h>
+#if __has_include(<linux/swap_ops.h>)
+#include <linux/swap_ops.h>
+#endif
 #include <linux/swapops.h>
 #include <linux/version.h>
 #include <linux/xarray.h>
@@ -103,12 +107,13 @@ static inline bool vmi_compat_vma_uffd_rwp(unsigned long vm_flags)
 }
 
 /*
- * 7.0: no map of slots any more. SWAP_HAS_CACHE went with it: it stands for "this
- * kernel does not say so".
+ * 7.0: no map of slots any more. The flags went with it: SWAP_HAS_CACHE stands for "this
+ * kernel does not say so", SWAP_MAP_BAD for no slot.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
 #define VMI_COMPAT_SWAP_MAP	0
 #define SWAP_HAS_CACHE		0
+#define SWAP_MAP_BAD		U8_MAX
 
 static inline u8 vmi_compat_swap_slot(const struct swap_info_struct *area,
 				      unsigned long offset)
@@ -132,6 +137,23 @@ static inline unsigned long vmi_compat_swap_used(const struct swap_info_struct *
 	return atomic_long_read(&area->inuse_pages) & ~BIT(30);
 #else
 	return READ_ONCE(area->inuse_pages);
+#endif
+}
+
+/**
+ * vmi_compat_swap_by_file_system() - does a file system do the reading and writing?
+ * @area: one that has a page on its way, so that it and its operations stay
+ *
+ * 7.3 has operations instead of a flag. Those of file systems differ, but all are merged in
+ * the same way (swap_fs_activate() in mm/swap_io.c).
+ */
+static inline bool vmi_compat_swap_by_file_system(const struct swap_info_struct *area)
+{
+#ifdef SWAP_OPS_F_REQUIRE_NOFS
+	return READ_ONCE(area->ops)->can_merge == swap_fs_can_merge;
+#else
+	/* Other flags change at any time, this one when an area is added. */
+	return data_race(area->flags) & SWP_FS_OPS;
 #endif
 }
 

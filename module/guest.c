@@ -259,14 +259,23 @@ void vmi_guest_vcpu(struct kvm_vcpu *vcpu, struct vminspect_guest_vcpu *out)
 {
 	const struct kvm_mmu *mmu = guest_mmu(vcpu);
 	u64 root = READ_ONCE(mmu->root.hpa);
-	u32 state = READ_ONCE(vcpu->arch.hflags);
 	struct vmi_paging paging;
+	unsigned int tries = 3;
+	u32 state, before;
 
-	out->registers = guest_registers(vcpu);
-	out->cr0 = READ_ONCE(vcpu->arch.cr0);
-	out->cr3 = READ_ONCE(vcpu->arch.cr3);
-	out->cr4 = READ_ONCE(vcpu->arch.cr4);
-	out->efer = READ_ONCE(vcpu->arch.efer);
+	/*
+	 * Before or after the vCPU entered SMM or a guest of its own, not both. One that does
+	 * nothing else is taken as it is: the flag of a guest of its own counts in any case.
+	 */
+	do {
+		before = READ_ONCE(vcpu->arch.hflags);
+		out->registers = guest_registers(vcpu);
+		out->cr0 = READ_ONCE(vcpu->arch.cr0);
+		out->cr3 = READ_ONCE(vcpu->arch.cr3);
+		out->cr4 = READ_ONCE(vcpu->arch.cr4);
+		out->efer = READ_ONCE(vcpu->arch.efer);
+		state = READ_ONCE(vcpu->arch.hflags);
+	} while (((state ^ before) & (HF_GUEST_MASK | HF_SMM_MASK)) && --tries);
 	out->pa_bits = READ_ONCE(vcpu->arch.maxphyaddr);
 	vmi_paging_init(&paging, out->cr0, out->cr4, out->efer, out->pa_bits);
 	out->mode = paging.mode;
@@ -274,8 +283,7 @@ void vmi_guest_vcpu(struct kvm_vcpu *vcpu, struct vminspect_guest_vcpu *out)
 	out->nested_root = VALID_PAGE(root) ? root : 0;
 	out->address_space = !!(state & HF_SMM_MASK);
 	out->vcpu_flags = 0;
-	/* before or after the registers were read: they may be those of either */
-	if ((state | READ_ONCE(vcpu->arch.hflags)) & HF_GUEST_MASK)
+	if ((state | before) & HF_GUEST_MASK)
 		out->vcpu_flags |= VMINSPECT_VCPU_NESTED;
 	if (vmi_compat_guest_is_protected(vcpu) ||
 	    (paging.mode != VMINSPECT_MODE_NONE && (out->cr3 & vmi_guest_c_bit(vcpu))))

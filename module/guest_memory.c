@@ -208,7 +208,8 @@ int vmi_guest_view_init(struct vmi_guest_view *view, struct vmi_guest *guest,
 	if ((flags & VMINSPECT_GUEST_MODE) && view_differs(vcpu, &given, flags))
 		return -ESTALE;
 	if (flags & VMINSPECT_GUEST_CR3) {
-		if (!vmi_paging_is_cr3(&view->paging, given.cr3))
+		/* that of the vCPU is one: it may have been loaded in another mode */
+		if (given.cr3 != vcpu->cr3 && !vmi_paging_is_cr3(&view->paging, given.cr3))
 			return -EINVAL;
 		vcpu->cr3 = given.cr3;
 	}

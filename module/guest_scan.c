@@ -185,17 +185,19 @@ static u64 scan_entry_end(const struct guest_scan *scan, unsigned int level)
 
 /*
  * Is it mapped like what comes before it? Not where that was not told, or lies on the other side of
- * the gap.
+ * the gap, or is not mapped: the bits in which both may differ are reserved in some entries.
  */
 static bool scan_repeats(const struct guest_scan *scan, unsigned int level, u64 raw)
 {
 	const struct vmi_paging *paging = &scan->view.paging;
 	unsigned int index = vmi_paging_index(paging, level, scan->at);
-	u64 size = BIT_ULL(vmi_paging_shift(paging, level));
+	u64 size = BIT_ULL(vmi_paging_shift(paging, level)), before;
 
-	return index && IS_ALIGNED(scan->at, size) && scan->at - scan->first >= size &&
-	       scan->at != scan->gap &&
-	       vmi_paging_same(raw, scan_entry(scan, level, index - 1));
+	if (!index || !IS_ALIGNED(scan->at, size) || scan->at - scan->first < size ||
+	    scan->at == scan->gap)
+		return false;
+	before = scan_entry(scan, level, index - 1);
+	return vmi_paging_same(raw, before) && !vmi_paging_reserved(paging, level, before);
 }
 
 static void scan_skip(struct guest_scan *scan, unsigned int level)

@@ -320,6 +320,5 @@ bool vmi_swap_by_file_system(unsigned int type)
 {
 	const struct swap_info_struct *area = READ_ONCE(areas[type]);
 
-	/* Likewise. */
-	return area && data_race(area->flags) & SWP_FS_OPS;
+	return area && vmi_compat_swap_by_file_system(area);
 }

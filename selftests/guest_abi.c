@@ -244,7 +244,7 @@ TEST_F(guest, refuses_flags_and_reserved_members)
 	EXPECT_EQ(-EINVAL, call(self->fd, VMINSPECT_IOC_GUEST_SLOT, &slot));
 	vcpu.reserved[6] = 1;
 	EXPECT_EQ(-EINVAL, call(self->fd, VMINSPECT_IOC_GUEST_VCPU, &vcpu));
-	walk.flags = 4;
+	walk.flags = VMINSPECT_GUEST_MODE << 1;
 	EXPECT_EQ(-EINVAL, call(self->fd, VMINSPECT_IOC_GUEST_WALK, &walk));
 	walk.flags = VMINSPECT_GUEST_GPA;
 	walk.reserved[5] = 1;

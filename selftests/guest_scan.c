@@ -381,6 +381,44 @@ TEST_F(scan, goes_on_with_what_repeats)
 	}
 }
 
+/* A bit that is the dirty one elsewhere is reserved in the four entries that PAE begins with. */
+TEST_F(scan, repeats_nothing_that_faults)
+{
+	struct vminspect_guest_extent extents[NR];
+	struct vminspect_guest_scan scan = request(extents, NR);
+	uint64_t *root = (uint64_t *)(self->memory + ROOT);
+	struct kvm_sregs sregs;
+	int i;
+
+	ASSERT_EQ(0, ioctl(self->vcpu, KVM_GET_SREGS, &sregs));
+	sregs.efer = 0;
+	sregs.cs.l = 0;
+	sregs.cs.db = 1;
+	ASSERT_EQ(0, ioctl(self->vcpu, KVM_SET_SREGS, &sregs));
+	/* two of them, then one table of 2M pages for each, which has one */
+	memset(root, 0, SZ_4K);
+	memset(self->pt, 0, SZ_4K);
+	self->pt[0] = HUGE | PRESENT;
+	root[0] = (uint64_t)((char *)self->pt - self->memory) | PRESENT | DIRTY;
+	root[1] = (uint64_t)((char *)self->pt - self->memory) | PRESENT;
+	root[2] = root[1];
+	ASSERT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
+	ASSERT_EQ(VMINSPECT_MODE_PAE, scan.mode);
+	ASSERT_EQ(3, scan.nr_filled);
+	EXPECT_EQ(VMINSPECT_MISSING_GUEST, extents[0].missing);
+	EXPECT_EQ(VMINSPECT_FAULT_RESERVED, extents[0].fault);
+	EXPECT_EQ(VMINSPECT_MISSING_NOTHING, extents[1].missing);
+	EXPECT_EQ(0, extents[1].repeat);
+	EXPECT_EQ(1ULL << 30, extents[1].start);
+	EXPECT_EQ(1ULL << 21, extents[1].bytes);
+	EXPECT_EQ(30, extents[2].repeat);
+	for (i = 0; i < 3; i++)
+		root[i] |= DIRTY;
+	ASSERT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
+	ASSERT_EQ(1, scan.nr_filled);
+	EXPECT_EQ(3ULL << 30, extents[0].bytes);
+}
+
 TEST_F(scan, fails_where_the_array_ends)
 {
 	char *two = mmap(NULL, 2 * SZ_4K, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,

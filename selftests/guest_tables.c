@@ -587,6 +587,15 @@ TEST_F(tables, that_lead_to_themselves_have_as_many_levels_as_ever)
 	EXPECT_EQ(3, self->walk.nr_levels);
 	EXPECT_EQ(PML4 + 0x123, self->walk.gpa);
 
+	/* a CR3 of before, of which the processor takes 32 bits: it is no other one */
+	ASSERT_EQ(0, set_registers(self->vcpu, CR0_PAGED, BIT(32) | PML4, CR4_PAE, EFER_NXE));
+	ASSERT_EQ(0, walk_to(0x123));
+	EXPECT_EQ(BIT(32) | PML4, self->walk.cr3);
+	EXPECT_EQ(PML4 + 0x123, self->walk.gpa);
+	EXPECT_EQ(0, walk_from(BIT(32) | PML4, 0x123));
+	EXPECT_EQ(PML4 + 0x123, self->walk.gpa);
+	EXPECT_EQ(-EINVAL, walk_from(BIT(33) | PML4, 0x123));
+
 	ASSERT_EQ(0, set_registers(self->vcpu, CR0_PAGED, PML4, 0, 0));
 	ASSERT_EQ(0, walk_to(0x123));
 	EXPECT_EQ(VMINSPECT_MODE_32BIT, self->walk.mode);
@@ -1033,14 +1042,24 @@ static int bind_to_processor(int nr, int policy)
 	       -errno : 0;
 }
 
+/* Tests before may have left free memory in pieces, and a page of 2M moves to a whole one only. */
+static void make_room(void)
+{
+	write_file("/proc/sys/vm/drop_caches", "3");
+	write_file("/proc/sys/vm/compact_memory", "1");
+}
+
 static void *move_always(void *arg)
 {
 	struct mover *mover = arg;
 	int node;
 
 	bind_to_processor(0, SCHED_OTHER);
-	for (node = 0; !READ_ONCE(mover->stop); node = !node)
+	for (node = 0; !READ_ONCE(mover->stop); node = !node) {
 		move_pages_to(&mover->page, 1, node);
+		if (page_node(mover->page) != node)
+			make_room();
+	}
 	return NULL;
 }
 
@@ -1065,13 +1084,17 @@ TEST_F_TIMEOUT(tables, that_are_moved_are_what_they_were_or_given_up, TIMEOUT)
 {
 	struct mover mover = { .page = map_huge(SZ_2M) };
 	uint64_t *table = mover.page;
+	struct mapping mapping;
 	int i, ret;
 
 	if (access("/sys/devices/system/node/node1", F_OK))
 		SKIP(return, "there is one node: needs numa=fake=2");
 	ASSERT_NE(NULL, table);
+	make_room();
 	for (i = 0; i < 512 * 512; i++)
 		table[i] = PDPT | TABLE;
+	ASSERT_EQ(0, mapping_at(getpid(), table, &mapping));
+	ASSERT_EQ(SZ_2M, mapping.anon_huge);
 	ASSERT_EQ(0, set_slot(self->vm, 1, OTHER, table, SZ_2M));
 	ASSERT_EQ(0, bind_to_processor(1, SCHED_OTHER));
 	pthread_create(&mover.thread, NULL, move_always, &mover);

@@ -988,7 +988,8 @@ struct vminspect_guest_level {
  * VMINSPECT_GUEST_MODE - @mode and @address_space are given, as an earlier call had them
  *
  * They are the vCPU's and say how @cr3 is read, and in which memory. Where it has come to others
- * (with VMINSPECT_GUEST_GPA: to another address space) it is ESTALE.
+ * (with VMINSPECT_GUEST_GPA: to another address space) it is ESTALE. What else matters to reading
+ * tables, EFER.NXE and CR4.PSE, is as the vCPU has it in each call.
  */
 #define VMINSPECT_GUEST_MODE		(1U << 2)
 

@@ -18,6 +18,7 @@
 #include <linux/pagemap.h>
 
 #include "module/entry.c"
+#include "compat.h"
 #include "tap.h"
 
 /* On all levels alike */
@@ -73,7 +74,7 @@ static u64 with_soft_dirty(u64 raw)
 
 static u64 with_uffd_wp(u64 raw)
 {
-	return pte_val(pte_swp_mkuffd_wp(__pte(raw)));
+	return pte_val(compat_pte_swp_mkuffd(__pte(raw)));
 }
 
 /* The same entry on all levels, without and with the bits that any of them may have. */
@@ -196,9 +197,9 @@ static void device_private(void)
 
 static void device_exclusive(void)
 {
-	expect_soft(make_readable_device_exclusive_entry(0x777), VMINSPECT_STATE_DEVICE, 0x777, 0);
-	expect_soft(make_writable_device_exclusive_entry(0x777), VMINSPECT_STATE_DEVICE, 0x777,
-		    VMINSPECT_PAGE_WRITE);
+	expect_soft(compat_readable_exclusive(0x777), VMINSPECT_STATE_DEVICE, 0x777, 0);
+	expect_soft(compat_writable_exclusive(0x777), VMINSPECT_STATE_DEVICE, 0x777,
+		    COMPAT_EXCLUSIVE_WRITE);
 }
 #endif
 
@@ -295,7 +296,7 @@ static void present_bits(void)
 
 	expect(pte_val(pte_mkold(pte)), PAGE_SHIFT, VMINSPECT_STATE_PRESENT, 0x12345,
 	       VMINSPECT_PAGE_USER);
-	expect(pte_val(pte_mkwrite(pte)), PAGE_SHIFT, VMINSPECT_STATE_PRESENT, 0x12345,
+	expect(pte_val(pte_set_flags(pte, _PAGE_RW)), PAGE_SHIFT, VMINSPECT_STATE_PRESENT, 0x12345,
 	       USER_READ | VMINSPECT_PAGE_WRITE);
 	/* Who makes it dirty makes it soft-dirty. */
 	expect(pte_val(pte_mkdirty(pte)), PAGE_SHIFT, VMINSPECT_STATE_PRESENT, 0x12345,
@@ -304,7 +305,7 @@ static void present_bits(void)
 	       VMINSPECT_STATE_PRESENT, 0x12345, USER_READ | VMINSPECT_PAGE_DIRTY);
 	expect(pte_val(pte_mksoft_dirty(pte)), PAGE_SHIFT, VMINSPECT_STATE_PRESENT, 0x12345,
 	       USER_READ | VMINSPECT_PAGE_SOFT_DIRTY);
-	expect(pte_val(pte_mkuffd_wp(pte)), PAGE_SHIFT, VMINSPECT_STATE_PRESENT, 0x12345,
+	expect(pte_val(compat_pte_mkuffd(pte)), PAGE_SHIFT, VMINSPECT_STATE_PRESENT, 0x12345,
 	       USER_READ | VMINSPECT_PAGE_UFFD_WP);
 	expect(pte_val(pte_mkspecial(pte)), PAGE_SHIFT, VMINSPECT_STATE_PRESENT, 0x12345,
 	       USER_READ | VMINSPECT_PAGE_SPECIAL);
@@ -360,7 +361,7 @@ static void huge_page_being_split(void)
 
 static void zero_page(void)
 {
-	unsigned long pfn = my_zero_pfn(0);
+	unsigned long pfn = page_to_pfn(ZERO_PAGE(0));
 
 	expect(pte_val(pte_mkspecial(pfn_pte(pfn, PAGE_READONLY))), PAGE_SHIFT,
 	       VMINSPECT_STATE_PRESENT, pfn,
