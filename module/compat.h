@@ -28,12 +28,12 @@
 #include <linux/pgtable.h>
 #include <linux/ptrace.h>
 #include <linux/swap.h>
-#if __has_include(<linux/swap_ops.h>)
-#include <linux/swap_ops.h>
-#endif
 #include <linux/swapops.h>
 #include <linux/version.h>
 #include <linux/xarray.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
+#include <linux/swap_ops.h>
+#endif
 
 /* 6.5: pmdp_get_lockless(). A pmd of x86-64 is one word: a read can't tear. */
 static inline pmd_t vmi_compat_pmdp_get_lockless(pmd_t *pmdp)

@@ -6,8 +6,7 @@
 #include <linux/pgtable.h>
 #include <linux/swapops.h>
 
-/* 7.0: linux/leafops.h came with the new names. */
-#if __has_include(<linux/leafops.h>)
+#ifdef _PAGE_UFFD
 #define compat_pte_mkuffd		pte_mkuffd
 #define compat_pte_swp_mkuffd		pte_swp_mkuffd
 #else
