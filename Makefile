@@ -92,11 +92,17 @@ demo: packages	## show on a virtual machine what this is for
 
 # What takes long has a machine, and a target, of its own.
 MACHINES ?= host default la57 numa lockdown
+KERNEL ?=
 
 .PHONY: check
-check: packages	## run the tests; TESTS= names some, MACHINES= some machines
+check: packages	## run the tests; TESTS= names some, MACHINES= some machines, KERNEL=6.12|7.3 another kernel
+	$(if $(filter 6.12 7.3,$(KERNEL)),$(call need,mmdebstrap))
 	@$(MAKE) -s all selftests man
-	@selftests/check $(MACHINES:%=-m %) $(TESTS)
+	@selftests/check $(KERNEL:%=-k %) $(MACHINES:%=-m %) $(TESTS)
+
+.PHONY: check-kernels
+check-kernels:	## the same on each kernel there is, in one table
+	@$(MAKE) check KERNEL='6.1 6.12 7.3'
 
 .PHONY: check-swap
 check-swap:	## the longer ones: programs that swap, watched by our tracer and by others
