@@ -76,8 +76,11 @@ static inline bool vmi_compat_page_mapped_once(struct page *page)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
 	struct folio *folio = page_folio(page);
-	int mapcount = atomic_read(&page->_mapcount) + 1;
+	int mapcount = 0;
 
+	/* of hugetlb it is no count: the kind of page stands there */
+	if (!folio_test_hugetlb(folio))
+		mapcount = atomic_read(&page->_mapcount) + 1;
 	if (folio_test_large(folio))
 		mapcount += folio_entire_mapcount(folio);
 	return mapcount == 1;

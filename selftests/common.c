@@ -17,6 +17,7 @@
 #include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -299,6 +300,35 @@ uint64_t kpage_count(uint64_t pfn)
 	return kpage_word(&fd, "/proc/kpagecount", pfn);
 }
 
+bool kernel_since(unsigned int major, unsigned int minor)
+{
+	struct utsname uts;
+	unsigned int is, sub;
+
+	return !uname(&uts) && sscanf(uts.release, "%u.%u", &is, &sub) == 2 &&
+	       (is > major || (is == major && sub >= minor));
+}
+
+/*
+ * 6.12 says it of every anonymous page: it takes one bit of PAGE_MAPPING_KSM for both
+ * (stable_page_flags() in fs/proc/page.c). Asked with a page that nobody merges.
+ */
+static bool ksm_is_told(void)
+{
+	static int told = -1;
+
+	if (told < 0) {
+		char *page = map_small(SZ_4K);
+		int pagemap = pagemap_open(getpid());
+
+		*(volatile char *)page = 1;
+		told = !(kpage_flags(pagemap_entry(pagemap, page) & PM_PFN_MASK) & 1ULL << KPF_KSM);
+		close(pagemap);
+		munmap(page, SZ_4K);
+	}
+	return told;
+}
+
 const char *kpageflags_differ(const struct vminspect_entry *entry, uint64_t flags)
 {
 	static const struct {
@@ -316,9 +346,12 @@ const char *kpageflags_differ(const struct vminspect_entry *entry, uint64_t flag
 	/* What is special has no page that were its own, but for the zero page. */
 	if ((entry->flags & VMINSPECT_PAGE_SPECIAL) && !(entry->flags & VMINSPECT_PAGE_ZERO))
 		return flags & (1ULL << KPF_ZERO_PAGE) ? "zero" : NULL;
-	for (i = 0; i < ARRAY_LEN(same); i++)
+	for (i = 0; i < ARRAY_LEN(same); i++) {
+		if (same[i].theirs == KPF_KSM && !ksm_is_told())
+			continue;
 		if (!(entry->flags & same[i].ours) != !(flags & (1ULL << same[i].theirs)))
 			return same[i].name;
+	}
 	/* On pages of files the bit has another meaning. */
 	if ((entry->flags & VMINSPECT_PAGE_ANON) &&
 	    !(entry->flags & VMINSPECT_PAGE_SWAPCACHE) != !(flags & (1ULL << KPF_SWAPCACHE)))

@@ -85,6 +85,8 @@ const char *kpageflags_differ(const struct vminspect_entry *entry, uint64_t flag
 /* "present 2M write user ...": state, size and flags in the order of their bits */
 const char *entry_text(const struct vminspect_entry *entry, char *text, size_t size);
 
+bool kernel_since(unsigned int major, unsigned int minor);	/* the running one */
+
 /* A line of /proc/PID/maps, and the sums of smaps for it, in bytes */
 struct mapping {
 	uint64_t start;
