@@ -413,6 +413,11 @@ TEST_F_TIMEOUT(swap, slots_are_counted, TIMEOUT)
 
 	ASSERT_EQ(0, add_area(self->disks[0], SWAP_FLAG_PREFER | 70));
 	type = area_type(self->device, self->disks[0]);
+	if (area_get(self->device, type, VMINSPECT_SWAP_SLOTS, &empty) == -EOPNOTSUPP &&
+	    kernel_since(7, 0)) {
+		swapoff(self->disks[0]);
+		SKIP(return, "this kernel keeps what slots are used for to itself");
+	}
 	ASSERT_EQ(0, area_get(self->device, type, VMINSPECT_SWAP_SLOTS, &empty));
 	EXPECT_EQ(empty.swap.pages, empty.swap.slots_free + empty.swap.used);
 	EXPECT_EQ(0, empty.swap.slots_cached);
