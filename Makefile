@@ -101,8 +101,9 @@ check: packages	## run the tests; TESTS= names some, MACHINES= some machines, KE
 	@selftests/check $(KERNEL:%=-k %) $(MACHINES:%=-m %) $(TESTS)
 
 .PHONY: check-kernels
-check-kernels:	## the same on each kernel there is, in one table
-	@$(MAKE) check KERNEL='6.1 6.12 7.3'
+check-kernels:	## all tests on all machines, on each kernel there is, in one table
+	@$(MAKE) check KERNEL='6.1 6.12 7.3' \
+		MACHINES='host default la57 numa lockdown swap kvm kvm-lockdown'
 
 .PHONY: check-swap
 check-swap:	## the longer ones: programs that swap, watched by our tracer and by others

@@ -145,10 +145,11 @@ static inline unsigned long vmi_compat_swap_used(const struct swap_info_struct *
 
 /**
  * vmi_compat_swap_by_file_system() - does a file system do the reading and writing?
- * @area: one that has a page on its way, so that it and its operations stay
+ * @area: one that the caller keeps in place: its operations are the file system's, which
+ *	may be unloaded when it has gone
  *
- * 7.3 has operations instead of a flag. Those of file systems differ, but all are merged in
- * the same way (swap_fs_activate() in mm/swap_io.c).
+ * 7.3 has operations instead of a flag. Those of file systems differ, but all that are made
+ * for it are merged in the same way (swap_fs_can_merge() in mm/page_io.c).
  */
 static inline bool vmi_compat_swap_by_file_system(const struct swap_info_struct *area)
 {

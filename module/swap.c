@@ -318,7 +318,13 @@ u8 vmi_swap_source(unsigned int type)
  */
 bool vmi_swap_by_file_system(unsigned int type)
 {
-	const struct swap_info_struct *area = READ_ONCE(areas[type]);
+	/* the page may be done with: nothing else would keep the area from going */
+	struct swap_info_struct *area = area_get(type);
+	bool ret;
 
-	return area && vmi_compat_swap_by_file_system(area);
+	if (!area)
+		return false;
+	ret = vmi_compat_swap_by_file_system(area);
+	area_put(area);
+	return ret;
 }
