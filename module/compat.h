@@ -210,8 +210,8 @@ static inline unsigned long vmi_compat_ftrace_argument(struct ftrace_regs *regs,
  *		wbc)			wbc)			folio)
  * to device	__swap_writepage(page,	__swap_writepage(folio,	__swap_writepage(ctx,
  *		wbc)			wbc)			folio)
- * shmem out	shmem_writepage(page,	shmem_writepage(page,	shmem_writeout(folio,
- *		wbc)			wbc)			...)
+ * shmem out	shmem_writepage(page,	shmem_writepage(page,	shmem_writeout(ctx,
+ *		wbc)			wbc)			folio, ...)
  * zswap in	zswap_frontswap_load(	zswap_load(folio): true	zswap_load(folio): 0
  *		type, offset, page): 0
  * zswap out	zswap_frontswap_store(	zswap_store(folio):	zswap_store(folio):
@@ -236,18 +236,21 @@ static inline unsigned long vmi_compat_ftrace_argument(struct ftrace_regs *regs,
 #define VMI_COMPAT_WRITE		"swap_writeout"
 #define VMI_COMPAT_WRITE_FOLIO		1
 #define VMI_COMPAT_SHMEM_WRITE		"shmem_writeout"
+#define VMI_COMPAT_SHMEM_WRITE_FOLIO	1
 #elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 #define VMI_COMPAT_READ			"swap_read_folio"
 #define VMI_COMPAT_READ_FOLIO		0
 #define VMI_COMPAT_WRITE		"swap_writepage"
 #define VMI_COMPAT_WRITE_FOLIO		0
 #define VMI_COMPAT_SHMEM_WRITE		"shmem_writepage"
+#define VMI_COMPAT_SHMEM_WRITE_FOLIO	0
 #else
 #define VMI_COMPAT_READ			"swap_readpage"
 #define VMI_COMPAT_READ_FOLIO		0
 #define VMI_COMPAT_WRITE		"swap_writepage"
 #define VMI_COMPAT_WRITE_FOLIO		0
 #define VMI_COMPAT_SHMEM_WRITE		"shmem_writepage"
+#define VMI_COMPAT_SHMEM_WRITE_FOLIO	0
 #endif
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)

@@ -656,7 +656,8 @@ static int unmap_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 static int shmem_out_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	const struct folio *folio =
-		page_folio((struct page *)vmi_compat_argument(regs, 0));
+		page_folio((struct page *)vmi_compat_argument(regs,
+							      VMI_COMPAT_SHMEM_WRITE_FOLIO));
 	struct task_call *call = (struct task_call *)ri->data;
 	const struct inode *inode = folio->mapping->host;
 	struct vmi_task *task = vmi_task_enter(VMI_TASK_SHMEM);
