@@ -551,7 +551,6 @@ FIXTURE(change)
 {
 	pthread_t changers[ARRAY_LEN(changes)];
 	pid_t pid;		/* whose memory it is */
-	char saved[4][32];
 };
 
 FIXTURE_VARIANT(change)
@@ -573,11 +572,11 @@ FIXTURE_VARIANT_ADD(change, of_the_process_that_looks)
 };
 
 /* Collapse as much as it can, and leave locked pages where they are. */
-static const char *const knobs[4][2] = {
-	{ "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "0" },
-	{ "/sys/kernel/mm/transparent_hugepage/khugepaged/alloc_sleep_millisecs", "0" },
-	{ "/proc/sys/vm/compact_unevictable_allowed", "0" },
-	{ "/proc/sys/kernel/numa_balancing", "0" },
+static struct knob knobs[] = {
+	{ "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "0", "" },
+	{ "/sys/kernel/mm/transparent_hugepage/khugepaged/alloc_sleep_millisecs", "0", "" },
+	{ "/proc/sys/vm/compact_unevictable_allowed", "0", "" },
+	{ "/proc/sys/kernel/numa_balancing", "0", "" },
 };
 
 static bool start_changes(pthread_t *threads)
@@ -618,13 +617,8 @@ static pid_t start_another(pthread_t *threads)
 
 FIXTURE_SETUP(change)
 {
-	size_t i;
-
 	ASSERT_EQ(0, hugetlb_reserve(SZ_2M, 12));
-	for (i = 0; i < ARRAY_LEN(knobs); i++) {
-		read_file(knobs[i][0], self->saved[i], sizeof(self->saved[i]));
-		write_file(knobs[i][0], knobs[i][1]);
-	}
+	knobs_turn(knobs, ARRAY_LEN(knobs));
 	WRITE_ONCE(stop, false);
 	if (variant->itself) {
 		self->pid = getpid();
@@ -646,8 +640,7 @@ FIXTURE_TEARDOWN(change)
 			pthread_join(self->changers[i], NULL);
 	else
 		process_end(self->pid);
-	for (i = 0; i < ARRAY_LEN(knobs); i++)
-		write_file(knobs[i][0], self->saved[i]);
+	knobs_turn_back(knobs, ARRAY_LEN(knobs));
 }
 
 static void ignore_signal(int number)

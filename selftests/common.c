@@ -1191,6 +1191,24 @@ int write_file(const char *path, const char *text)
 	return ret;
 }
 
+void knobs_turn(struct knob *knobs, size_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		if (read_file(knobs[i].path, knobs[i].saved, sizeof(knobs[i].saved)) <= 0 ||
+		    write_file(knobs[i].path, knobs[i].value))
+			*knobs[i].saved = '\0';
+	}
+}
+
+void knobs_turn_back(const struct knob *knobs, size_t nr)
+{
+	while (nr--)
+		if (*knobs[nr].saved)
+			write_file(knobs[nr].path, knobs[nr].saved);
+}
+
 /* The letter after the name, which may hold spaces and brackets itself. */
 static char process_state(pid_t pid)
 {

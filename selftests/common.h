@@ -160,6 +160,15 @@ int write_file(const char *path, const char *text);
 int read_file(const char *path, char *text, size_t size);	/* length or -errno */
 long read_number(const char *path);	/* -1 if unreadable */
 
+/* A setting of the kernel's for as long as a test runs. One that this kernel lacks is left out. */
+struct knob {
+	const char *path, *value;
+	char saved[32];
+};
+
+void knobs_turn(struct knob *knobs, size_t nr);
+void knobs_turn_back(const struct knob *knobs, size_t nr);
+
 int process_stop(pid_t pid);	/* SIGSTOP, and wait until it has stopped */
 void process_end(pid_t pid);	/* a child: killed, and waited for */
 

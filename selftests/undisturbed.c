@@ -25,6 +25,13 @@
 #define MAX_RAW		400
 #define ROUNDS		60
 
+/* Who else would change pages: khugepaged, which looks around once more, and compaction. */
+static struct knob knobs[] = {
+	{ "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "3600000", "" },
+	{ "/proc/sys/vm/compaction_proactiveness", "0", "" },
+	{ "/proc/sys/kernel/numa_balancing", "0", "" },
+};
+
 FIXTURE(undisturbed)
 {
 	pid_t zoo;
@@ -34,6 +41,7 @@ FIXTURE(undisturbed)
 FIXTURE_SETUP(undisturbed)
 {
 	hugetlb_reserve(SZ_2M, 4);
+	knobs_turn(knobs, ARRAY_LEN(knobs));
 	self->zoo = zoo_start();
 	ASSERT_LT(0, self->zoo);
 	ASSERT_EQ(0, process_stop(self->zoo));
@@ -48,6 +56,7 @@ FIXTURE_TEARDOWN(undisturbed)
 {
 	close(self->device);
 	process_end(self->zoo);
+	knobs_turn_back(knobs, ARRAY_LEN(knobs));
 }
 
 /* What others say of the target. */
@@ -110,6 +119,30 @@ static struct witness *witness(pid_t pid)
 	close(witness->fd);
 	return witness;
 }
+
+/* The first line in which two texts differ, NULL if they are the same. */
+static const char *differing_line(const char *before, const char *after)
+{
+	static char line[256];
+	size_t start = 0, i;
+
+	for (i = 0; before[i] == after[i]; i++) {
+		if (!before[i])
+			return NULL;
+		if (before[i] == '\n')
+			start = i + 1;
+	}
+	snprintf(line, sizeof(line), "%.*s, then %.*s", (int)strcspn(before + start, "\n"),
+		 before + start, (int)strcspn(after + start, "\n"), after + start);
+	return line;
+}
+
+#define EXPECT_SAME_TEXT(before, after) do {					\
+	const char *line = differing_line(before, after);			\
+										\
+	EXPECT_EQ(NULL, line)							\
+		TH_LOG("%s", line);						\
+} while (0)
 
 /* Entries of all levels at some addresses, as read from outside. */
 struct raw_entries {
@@ -201,9 +234,9 @@ TEST_F_TIMEOUT(undisturbed, thousands_of_looks_change_nothing, TIMEOUT)
 
 	EXPECT_LT(5000, look.looks);
 	EXPECT_EQ(0, look.failed);
-	EXPECT_STREQ(before->smaps, after->smaps);	/* Referenced and *_Dirty, too */
-	EXPECT_STREQ(before->status, after->status);	/* VmRSS, VmPTE, VmSwap */
-	EXPECT_STREQ(before->stat, after->stat);	/* minflt, majflt */
+	EXPECT_SAME_TEXT(before->smaps, after->smaps);		/* Referenced and *_Dirty, too */
+	EXPECT_SAME_TEXT(before->status, after->status);	/* VmRSS, VmPTE, VmSwap */
+	EXPECT_SAME_TEXT(before->stat, after->stat);		/* minflt, majflt */
 	EXPECT_EQ(before->pagemap, after->pagemap);
 	EXPECT_EQ(before->kpageflags, after->kpageflags);
 	for (i = 0; i < ARRAY_LEN(counters); i++)
