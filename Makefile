@@ -25,7 +25,7 @@ HEADERS := $(if $(wildcard /lib/modules/$(shell uname -r)/build),,$(shell \
 BUILD_PACKAGES := gcc libc6-dev libjansson-dev libsmartcols-dev pkg-config \
 	python3-docutils $(HEADERS)
 # redis-tools has the server's program as well, without a service that starts.
-TEST_PACKAGES := bpftrace busybox-static cpio iproute2 jq kmod linux-perf linux-source perl \
+TEST_PACKAGES := bpftrace busybox-static cpio dkms iproute2 jq kmod linux-perf linux-source perl \
 	procps qemu-system-x86 redis-tools shellcheck sparse trace-cmd util-linux xz-utils
 
 # What is missing of the packages $(1) is installed, by root only.
@@ -48,8 +48,8 @@ module:	## the module alone
 	@test -n "$(KREL)" || { echo 'No kernel headers found: run "make deps" first, or name them with KDIR=.' >&2; exit 1; }
 	@mkdir -p $(MODULE_DIR)
 	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/module $(CURDIR)/uapi $(MODULE_DIR)/
-	@$(MAKE) -s -C $(KDIR) M=$(MODULE_DIR) modules \
-		2> >(grep -v 'Skipping BTF generation' >&2)
+	@set -o pipefail; { $(MAKE) -s -C $(KDIR) M=$(MODULE_DIR) modules 2>&1 >&3 | \
+		sed '/Skipping BTF generation/d' >&2; } 3>&1
 
 .PHONY: tool
 tool:	## library and tool alone
@@ -62,8 +62,7 @@ deps:	## install what is needed to build
 
 .PHONY: load
 load: module	## load the module into this machine's kernel; MODE=0666 opens the device to all
-	@[ "$(KREL)" = "$$(uname -r)" ] || { echo "The module is for $(KREL), this kernel is $$(uname -r): install its headers." >&2; exit 1; }
-	insmod $(MODULE) mode=$(MODE)
+	@module/load $(MODULE) $(MODE)
 
 # "NAME (PID)" of each process that has a file of the module's open.
 list-users = find /proc/[0-9]*/fd \( -lname /dev/vminspect -o -lname '*\[vminspect-events\]' \
@@ -84,6 +83,15 @@ install: all $(O)/man/vminspect.1 $(O)/man/vminspect.4	## install everything; DE
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(O)/man/vminspect.1
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man4 $(O)/man/vminspect.4
 	[ -n "$(DESTDIR)" ] || { depmod $(KREL); ldconfig; }
+
+VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
+DKMS_DIR := $(DESTDIR)/usr/src/vminspect-$(VERSION)
+
+.PHONY: dkms
+dkms:	## the sources for DKMS alone; then: dkms install vminspect/$(VERSION)
+	rm -rf $(DKMS_DIR)
+	install -d $(DKMS_DIR)
+	cp -r dkms.conf Kbuild LICENSE module uapi $(DKMS_DIR)/
 
 .PHONY: demo
 demo: packages	## show on a virtual machine what this is for
@@ -112,6 +120,15 @@ check-swap:	## the longer ones: programs that swap, watched by our tracer and by
 .PHONY: check-guests
 check-guests:	## guests of KVM, looked at from three machines: theirs, ours, and the one around it
 	@$(MAKE) check MACHINES='kvm kvm-lockdown'
+
+# What they print says how to repeat a failure: VMINSPECT_SEED=.
+.PHONY: fuzz
+fuzz:	## calls at random; VMINSPECT_CALLS= how many, KERNEL= as for check
+	@$(MAKE) check MACHINES=fuzz
+
+.PHONY: attack
+attack:	## races, failing allocations, loading and unloading, hostile openers; VMINSPECT_SECONDS=, _ROUNDS=
+	@$(MAKE) check MACHINES=attack
 
 .PHONY: lint
 lint: $(O)/linux/.done	## checkpatch, sparse, compiler warnings, shellcheck
@@ -181,7 +198,7 @@ $(HELPERS): $(O)/selftests/%: selftests/vm/%.c selftests/common.c selftests/comm
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror $(LDFLAGS) -o $@ $< selftests/common.c \
 		-lpthread
 
-TEST_COMMON := selftests/common.c selftests/recorder.c
+TEST_COMMON := selftests/common.c selftests/kvm.c selftests/recorder.c
 
 $(TEST_PROGRAMS): $(O)/selftests/%: selftests/%.c $(TEST_COMMON) $(TEST_COMMON:.c=.h) \
 		uapi/vminspect.h $(O)/linux/.done

@@ -31,6 +31,14 @@
 #include <linux/swapops.h>
 #include <linux/version.h>
 #include <linux/xarray.h>
+
+/* What is seen first where a build fails. A build for a newer kernel may well succeed. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error vminspect supports Linux 6.1 to 7.3, and this kernel is older
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(7, 4, 0)
+#pragma message "vminspect is known to work with Linux 6.1 to 7.3, and this kernel is newer"
+#endif
+
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
 #include <linux/swap_ops.h>
 #endif

@@ -697,15 +697,16 @@ int mapping_at(pid_t pid, const void *va, struct mapping *mapping)
 
 #define VMSTAT	"/proc/vmstat"
 
-long unreclaimable_slab_kb(void)
+long meminfo_kb(const char *key)
 {
+	size_t length = strlen(key);
 	long kb = -1;
 	char line[128];
 	FILE *meminfo = fopen("/proc/meminfo", "re");
 
 	while (meminfo && kb < 0 && fgets(line, sizeof(line), meminfo))
-		if (!strncmp(line, "SUnreclaim:", 11))
-			kb = strtol(line + 11, NULL, 10);
+		if (!strncmp(line, key, length) && line[length] == ':')
+			kb = strtol(line + length + 1, NULL, 10);
 	if (meminfo)
 		fclose(meminfo);
 	return kb;

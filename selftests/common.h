@@ -102,7 +102,7 @@ int each_mapping(pid_t pid, mapping_fn each, void *arg);	/* from smaps */
 int mapping_at(pid_t pid, const void *va, struct mapping *mapping);
 long status_kb(pid_t pid, const char *key);	/* "VmSwap": in KiB, -1 if absent */
 long vmstat(const char *key);			/* /proc/vmstat, -1 if absent */
-long unreclaimable_slab_kb(void);		/* of /proc/meminfo */
+long meminfo_kb(const char *key);		/* /proc/meminfo, -1 if absent */
 bool cpu_has(const char *flag);			/* /proc/cpuinfo */
 int iomem_name(uint64_t pa, char *name, size_t size);	/* innermost, of /proc/iomem */
 

@@ -1136,16 +1136,6 @@ TEST_F_TIMEOUT(events, pages_that_take_turns_are_told_turn_by_turn, TIMEOUT)
 	recorder_free(&recorder);
 }
 
-static long meminfo_kb(const char *key)
-{
-	char text[4096], *at;
-
-	if (read_file("/proc/meminfo", text, sizeof(text)) <= 0)
-		return -1;
-	at = strstr(text, key);
-	return at ? atol(at + strlen(key)) : -1;
-}
-
 /*
  * Until the machine as a whole has been short of memory for a while. How much that takes can't be
  * read anywhere: MemAvailable leaves out what of caches may be dropped as well.
@@ -1153,7 +1143,7 @@ static long meminfo_kb(const char *key)
 static int take_memory(void *arg)
 {
 	const long enough = 16384;	/* pages out */
-	size_t size = meminfo_kb("MemTotal:") * 1024, i;
+	size_t size = meminfo_kb("MemTotal") * 1024, i;
 	char *map = map_small(size);
 	long out = vmstat("pswpout");
 

@@ -7,7 +7,6 @@
  * machines: kvm
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/kvm.h>
 #include <signal.h>
 #include <stdint.h>
@@ -20,6 +19,7 @@
 
 #include "common.h"
 #include "kselftest_harness.h"
+#include "kvm.h"
 
 #define PRESENT		0x001ULL
 #define WRITE		0x002ULL
@@ -29,10 +29,10 @@
 #define HUGE		0x080ULL
 #define NX		(1ULL << 63)
 
-#define ROOT		0x1000ULL	/* then a table for each lower level */
-#define PT		0x4000ULL
-#define CODE		0x5000ULL
-#define MEMORY		0x40000ULL
+#define ROOT		KVM_ROOT
+#define PT		KVM_PT
+#define CODE		KVM_CODE
+#define MEMORY		KVM_MEMORY
 #define NR		512
 #define TOP		(1ULL << 47)	/* where the lower half ends */
 
@@ -41,92 +41,23 @@ static int call(int fd, unsigned long command, void *argument)
 	return ioctl(fd, command, argument) < 0 ? -errno : 0;
 }
 
-/* A guest in 64-bit mode that has halted. */
 FIXTURE(scan)
 {
+	struct kvm_guest guest;
 	int device;
-	int vm;
-	int vcpu;
 	int fd;
-	char *memory;
 	uint64_t *pt;
 };
 
-static struct kvm_segment segment(unsigned int type)
-{
-	return (struct kvm_segment) {
-		.limit = UINT32_MAX, .selector = 8, .type = type, .present = 1, .s = 1, .g = 1,
-		.l = type == 11, .db = type != 11,
-	};
-}
-
-static int run_to_halt(int kvm, int vcpu)
-{
-	struct kvm_regs regs = { .rip = CODE, .rflags = 2 };
-	int size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), ret;
-	struct kvm_sregs sregs;
-	struct kvm_run *run;
-
-	if (ioctl(vcpu, KVM_GET_SREGS, &sregs))
-		return -errno;
-	sregs.cs = segment(11);
-	sregs.ds = segment(3);
-	sregs.es = sregs.ds;
-	sregs.ss = sregs.ds;
-	sregs.fs = sregs.ds;
-	sregs.gs = sregs.ds;
-	sregs.tr.type = 11;
-	sregs.cr0 = 0x80000011;
-	sregs.cr3 = ROOT;
-	sregs.cr4 = 0x20;
-	sregs.efer = 0xd00;
-	if (ioctl(vcpu, KVM_SET_SREGS, &sregs) || ioctl(vcpu, KVM_SET_REGS, &regs))
-		return -errno;
-	run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-	if (run == MAP_FAILED || ioctl(vcpu, KVM_RUN, 0))
-		return -errno;
-	ret = run->exit_reason == KVM_EXIT_HLT ? 0 : -EPROTO;
-	munmap(run, size);
-	return ret;
-}
-
-static struct {
-	struct kvm_cpuid2 head;
-	struct kvm_cpuid_entry2 entries[256];
-} cpuid;
-
 FIXTURE_SETUP(scan)
 {
-	struct kvm_userspace_memory_region slot = { .memory_size = MEMORY };
 	struct vminspect_guest argument = { .size = sizeof(argument), .mem_fd = -1 };
-	uint64_t at;
-	int kvm;
 
-	ASSERT_EQ(0, system("modprobe kvm-amd"));
-	kvm = open("/dev/kvm", O_RDWR);
-	ASSERT_GE(kvm, 0);
-	cpuid.head.nent = 256;
-	ASSERT_EQ(0, ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid));
-	self->vm = ioctl(kvm, KVM_CREATE_VM, 0);
-	ASSERT_GE(self->vm, 0);
-	self->memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			    -1, 0);
-	ASSERT_NE(MAP_FAILED, self->memory);
-	slot.userspace_addr = (uintptr_t)self->memory;
-	ASSERT_EQ(0, ioctl(self->vm, KVM_SET_USER_MEMORY_REGION, &slot));
-	for (at = ROOT; at < PT; at += SZ_4K)
-		*(uint64_t *)(self->memory + at) = (at + SZ_4K) | PRESENT | WRITE | USER;
-	self->pt = (uint64_t *)(self->memory + PT);
-	self->pt[CODE / SZ_4K] = CODE | PRESENT;
-	self->memory[CODE] = 0xf4;
-	self->vcpu = ioctl(self->vm, KVM_CREATE_VCPU, 0);
-	ASSERT_GE(self->vcpu, 0);
-	ASSERT_EQ(0, ioctl(self->vcpu, KVM_SET_CPUID2, &cpuid));
-	ASSERT_EQ(0, run_to_halt(kvm, self->vcpu));
-	close(kvm);
+	ASSERT_EQ(0, kvm_guest_make(&self->guest));
+	self->pt = (uint64_t *)(self->guest.memory + PT);
 	self->device = device_open();
 	ASSERT_GE(self->device, 0);
-	argument.vm_fd = self->vm;
+	argument.vm_fd = self->guest.vm;
 	self->fd = ioctl(self->device, VMINSPECT_IOC_GUEST, &argument);
 	ASSERT_GE(self->fd, 0);
 }
@@ -135,9 +66,7 @@ FIXTURE_TEARDOWN(scan)
 {
 	close(self->fd);
 	close(self->device);
-	close(self->vcpu);
-	close(self->vm);
-	munmap(self->memory, MEMORY);
+	kvm_guest_drop(&self->guest);
 }
 
 static struct vminspect_guest_scan request(struct vminspect_guest_extent *extents, uint32_t nr)
@@ -251,7 +180,7 @@ TEST_F(scan, cuts_what_is_larger_than_the_range)
 {
 	struct vminspect_guest_extent extents[NR];
 	struct vminspect_guest_scan scan = request(extents, NR);
-	uint64_t *pd = (uint64_t *)(self->memory + PT - SZ_4K);
+	uint64_t *pd = (uint64_t *)(self->guest.memory + PT - SZ_4K);
 
 	pd[1] = 0x40000000 | PRESENT | HUGE;
 	pd[2] = 0x40200000 | PRESENT | HUGE;
@@ -272,7 +201,7 @@ TEST_F(scan, cuts_what_is_larger_than_the_range)
 static uint32_t rights_with(struct __test_metadata *_metadata, struct _test_data_scan *self,
 			    unsigned int level, uint64_t entry)
 {
-	uint64_t *at = (uint64_t *)(self->memory + ROOT + (4 - level) * SZ_4K), before = *at;
+	uint64_t *at = (uint64_t *)(self->guest.memory + ROOT + (4 - level) * SZ_4K), before = *at;
 	struct vminspect_guest_extent extent;
 	struct vminspect_guest_scan scan = request(&extent, 1);
 
@@ -305,7 +234,7 @@ TEST_F(scan, reads_a_table_once_and_few_in_a_call)
 {
 	struct vminspect_guest_extent extents[NR];
 	struct vminspect_guest_scan scan = request(extents, NR);
-	uint64_t *pd = (uint64_t *)(self->memory + PT - SZ_4K);
+	uint64_t *pd = (uint64_t *)(self->guest.memory + PT - SZ_4K);
 	uint64_t *pdpt = pd - SZ_4K / sizeof(*pd);
 	unsigned int i, calls;
 
@@ -354,7 +283,7 @@ TEST_F(scan, goes_on_with_what_repeats)
 
 	for (at = ROOT; at < CODE; at += SZ_4K)
 		for (i = 0; i < NR; i++)
-			((uint64_t *)(self->memory + at))[i] = (at + SZ_4K) | PRESENT;
+			((uint64_t *)(self->guest.memory + at))[i] = (at + SZ_4K) | PRESENT;
 	for (portion = 1; portion < 5; portion++) {
 		for (i = 0; i < ARRAY_SIZE(begin); i++) {
 			struct vminspect_guest_scan scan = request(extents, portion);
@@ -386,21 +315,21 @@ TEST_F(scan, repeats_nothing_that_faults)
 {
 	struct vminspect_guest_extent extents[NR];
 	struct vminspect_guest_scan scan = request(extents, NR);
-	uint64_t *root = (uint64_t *)(self->memory + ROOT);
+	uint64_t *root = (uint64_t *)(self->guest.memory + ROOT);
 	struct kvm_sregs sregs;
 	int i;
 
-	ASSERT_EQ(0, ioctl(self->vcpu, KVM_GET_SREGS, &sregs));
+	ASSERT_EQ(0, ioctl(self->guest.vcpu, KVM_GET_SREGS, &sregs));
 	sregs.efer = 0;
 	sregs.cs.l = 0;
 	sregs.cs.db = 1;
-	ASSERT_EQ(0, ioctl(self->vcpu, KVM_SET_SREGS, &sregs));
+	ASSERT_EQ(0, ioctl(self->guest.vcpu, KVM_SET_SREGS, &sregs));
 	/* two of them, then one table of 2M pages for each, which has one */
 	memset(root, 0, SZ_4K);
 	memset(self->pt, 0, SZ_4K);
 	self->pt[0] = HUGE | PRESENT;
-	root[0] = (uint64_t)((char *)self->pt - self->memory) | PRESENT | DIRTY;
-	root[1] = (uint64_t)((char *)self->pt - self->memory) | PRESENT;
+	root[0] = (uint64_t)((char *)self->pt - self->guest.memory) | PRESENT | DIRTY;
+	root[1] = (uint64_t)((char *)self->pt - self->guest.memory) | PRESENT;
 	root[2] = root[1];
 	ASSERT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
 	ASSERT_EQ(VMINSPECT_MODE_PAE, scan.mode);
@@ -442,7 +371,7 @@ TEST_F(scan, knows_the_gap)
 {
 	struct vminspect_guest_extent extents[NR];
 	struct vminspect_guest_scan scan = request(extents, NR);
-	uint64_t *root = (uint64_t *)(self->memory + ROOT);
+	uint64_t *root = (uint64_t *)(self->guest.memory + ROOT);
 
 	memset(self->pt, 0, SZ_4K);
 	self->pt[0] = CODE | PRESENT;
@@ -478,17 +407,17 @@ TEST_F(scan, knows_the_gap_of_five_levels)
 {
 	struct vminspect_guest_extent extents[NR];
 	struct vminspect_guest_scan scan = request(extents, NR);
-	uint64_t *root = (uint64_t *)(self->memory + ROOT);
+	uint64_t *root = (uint64_t *)(self->guest.memory + ROOT);
 	struct kvm_sregs sregs;
 
-	ASSERT_EQ(0, ioctl(self->vcpu, KVM_GET_SREGS, &sregs));
+	ASSERT_EQ(0, ioctl(self->guest.vcpu, KVM_GET_SREGS, &sregs));
 	sregs.cr4 |= 1 << 12;
-	if (ioctl(self->vcpu, KVM_SET_SREGS, &sregs))
+	if (ioctl(self->guest.vcpu, KVM_SET_SREGS, &sregs))
 		SKIP(return, "no 5-level paging: needs +la57");
 	/* the code's page is the last table now */
 	memset(self->pt, 0, SZ_4K);
 	self->pt[0] = CODE | PRESENT;
-	*(uint64_t *)(self->memory + CODE) = ROOT | PRESENT;
+	*(uint64_t *)(self->guest.memory + CODE) = ROOT | PRESENT;
 	root[256] = root[0];
 	ASSERT_EQ(0, call(self->fd, VMINSPECT_IOC_GUEST_SCAN, &scan));
 	EXPECT_EQ(VMINSPECT_MODE_5LEVEL, scan.mode);
@@ -614,7 +543,7 @@ TEST_F_TIMEOUT(scan, of_tables_at_random_says_what_the_walk_says, 600)
 
 	srand(2);
 	for (round = 0; round < 30; round++) {
-		fill_tables(self->memory);
+		fill_tables(self->guest.memory);
 		scan.resume = round % 4 ? random_below(1ULL << 35) * SZ_4K : 0;
 		for (at = 0; at < 3; at++) {
 			scan.start = scan.resume;
@@ -727,7 +656,7 @@ TEST_F(scan, goes_on_under_signals)
 	/* each entry unlike the one before it, and no pages, so that there is no end */
 	for (table = ROOT; table < PT; table += SZ_4K)
 		for (i = 0; i < NR; i++)
-			((uint64_t *)(self->memory + table))[i] =
+			((uint64_t *)(self->guest.memory + table))[i] =
 				(table + SZ_4K) | PRESENT | (i % 2 ? WRITE : 0);
 	memset(self->pt, 0, SZ_4K);
 	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));

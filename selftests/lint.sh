@@ -40,8 +40,9 @@ checkpatch()
 }
 
 user_types=BIT_MACRO,PREFER_KERNEL_TYPES,PREFER_DEFINED_ATTRIBUTE_MACRO,CAMELCASE
-# Tests touch memory for its own sake, and name kernel interfaces in strings.
+# Tests touch memory for its own sake, name kernel interfaces in strings, and have tables of members.
 test_types=$user_types,VOLATILE,SPLIT_STRING,EMBEDDED_FUNCTION_NAME,PREFER_FALLTHROUGH
+test_types+=,MACRO_ARG_REUSE
 
 sparse_module()
 {

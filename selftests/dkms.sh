@@ -1,0 +1,107 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Promise: DKMS, of the distribution that a kernel comes from, builds the module from what "make dkms"
+# installs, puts it where modprobe finds it, and takes it away again; and such a module works.
+#
+#   VMINSPECT_KERNELS   for these, as vm/kernel names them; default: the distribution's own
+#
+# machines: host
+
+# shellcheck disable=SC1091,SC2154	# what is not assigned here comes from tap.sh
+
+cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
+. selftests/tap.sh
+
+version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
+read -ra kernels <<<"${VMINSPECT_KERNELS:-}"
+[ ${#kernels[@]} -gt 0 ] || kernels=(own)
+
+has_the_version_of_the_module()
+{
+	equal 'version' "$(sed -n 's/MODULE_VERSION("\(.*\)");/\1/p' module/main.c)" "$version"
+}
+
+# DKMS keeps a key below /var/lib: that is no business of this machine's.
+dkms_of()
+{
+	local root=$1
+
+	shift
+	set -- dkms "$@" --sourcetree "$work/usr/src" --dkmstree "$work/tree" \
+		--installtree "$work/modules"
+	if [ -n "$root" ]; then
+		selftests/vm/inside -d "$work" "$root" "$@"
+	else
+		unshare --mount sh -c 'mount --bind "$0" /var/lib/dkms && exec "$@"' "$work/var" "$@"
+	fi
+}
+
+# Sets root, release, work.
+prepare()
+{
+	local answer kdir
+
+	answer=$(selftests/vm/kernel "${kernel#own}") || { broken "there is no kernel $kernel"; return 1; }
+	{ read -r _; read -r kdir; read -r root; } <<<"$answer"
+	release=$(sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$kdir/include/generated/utsrelease.h")
+	work=$scratch/$release
+	mkdir -p "$work"/{tree,var,"modules/$release"}
+	make -s dkms DESTDIR="$work" >"$out" 2>"$err" || broken "make dkms failed:" "$(<"$err")"
+}
+
+list_installed()
+{
+	find "$work/modules" -name 'vminspect.ko*'
+}
+
+builds_and_installs()
+{
+	prepare || return
+	dkms_of "$root" add "vminspect/$version" >"$out" 2>&1 || broken 'add:' "$(tail -n 20 "$out")"
+	dkms_of "$root" build "vminspect/$version" -k "$release" >"$out" 2>&1 ||
+		broken 'build:' "$(tail -n 20 "$out")" "$(cat "$work"/tree/vminspect/*/build/make.log)"
+	dkms_of "$root" install "vminspect/$version" -k "$release" >"$out" 2>&1 ||
+		broken 'install:' "$(tail -n 20 "$out")"
+	[[ $(list_installed) == "$work/modules/$release/updates/dkms/vminspect.ko"* ]] ||
+		broken "installed is '$(list_installed)'"
+}
+
+# The test machine loads what insmod takes: uncompressed.
+works_when_loaded()
+{
+	local file
+
+	file=$(list_installed)
+	case $file in
+	*.xz)	xz -dc "$file" ;;
+	*.zst)	zstd -dc "$file" ;;
+	*.gz)	gzip -dc "$file" ;;
+	*)	cat "$file" ;;
+	esac >"$work/vminspect.ko"
+	if [ "$kernel" != own ]; then
+		set -- -k "$kernel"
+	fi
+	run env VMINSPECT_KO="$work/vminspect.ko" selftests/vm/run "$@" -m 1G -- vminspect info -J
+	[ "$status" -eq 0 ] || broken "status $status:" "$(tail -n 20 "$err")"
+	equal 'module' "$version" "$(jq -r .module "$out")"
+	equal 'kernel' "$release" "$(jq -r .kernel "$out")"
+}
+
+removes_all_of_it()
+{
+	dkms_of "$root" remove "vminspect/$version" --all >"$out" 2>&1 ||
+		broken 'remove:' "$(tail -n 20 "$out")"
+	equal 'left of the module' '' "$(list_installed)"
+	equal 'left in the tree' '' "$(find "$work/tree" -name 'vminspect*')"
+}
+
+promise 'dkms.conf has the version of the module' has_the_version_of_the_module
+for name in "${kernels[@]}"; do
+	for part in builds_and_installs works_when_loaded removes_all_of_it; do
+		eval "${part}_${name//./_}() { kernel=$name; $part; }"
+		promise "DKMS, $name: ${part//_/ }" "${part}_${name//./_}"
+	done
+done
+
+keep_promises

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Promise: whichever allocation fails, and whichever access to user memory: the call says ENOMEM,
+ * or EFAULT, or does without; nothing is lost, and the next call works.
+ *
+ * The kernel makes the n-th of them fail in one task (/proc/self/fail-nth, of
+ * CONFIG_FAULT_INJECTION: Documentation/fault-injection): first the first, then the second, until
+ * a call has no more of them.
+ * That nothing is lost is for kmemleak to say, once the module is unloaded.
+ *
+ * machines: attack
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "kselftest_harness.h"
+
+#include "common.h"
+#include "kvm.h"
+#include "recorder.h"
+
+#define TIMEOUT		1800
+#define DEBUGFS		"/sys/kernel/debug/vminspect/"
+#define FAIL		"/sys/kernel/debug/"
+#define MANY		10000		/* no call of ours has so many */
+
+/* By default those that may wait do not fail, and they are all there are. */
+static struct knob knobs[] = {
+	{ FAIL "failslab/ignore-gfp-wait", "N", "" },
+	{ FAIL "fail_page_alloc/ignore-gfp-wait", "N", "" },
+	{ FAIL "fail_page_alloc/min-order", "0", "" },
+	{ FAIL "failslab/verbose", "0", "" },
+	{ FAIL "fail_page_alloc/verbose", "0", "" },
+};
+
+/* What calls need, and what they leave behind for the next try to use or to take away. */
+static struct {
+	int device;
+	int fd;
+	int pagemap;
+	struct kvm_guest guest;
+	char *map;
+	const char *file;
+	uint32_t scope;
+	int module;
+} with;
+
+static int closed(int fd)
+{
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+static int do_open(void)
+{
+	return closed(open("/dev/vminspect", O_RDWR | O_CLOEXEC));
+}
+
+static int do_bind(void)
+{
+	struct vminspect_bind bind = { .size = sizeof(bind), .fd = with.pagemap };
+
+	return ioctl(with.device, VMINSPECT_IOC_BIND, &bind) ? -errno : 0;
+}
+
+static int do_info(void)
+{
+	struct vminspect_info info;
+
+	return device_info(with.device, &info);
+}
+
+static int do_scan(void)
+{
+	static struct vminspect_extent extents[600];
+	struct vminspect_scan scan = {
+		.start = (uintptr_t)with.map, .end = (uintptr_t)with.map + SZ_2M,
+		.extents = (uintptr_t)extents, .nr_extents = ARRAY_LEN(extents),
+		.return_mask = RETURN_ALL, .split_mask = VMINSPECT_PAGE_FLAGS,
+		.flags = VMINSPECT_SCAN_PAGES,
+	};
+
+	return device_scan(with.device, &scan);
+}
+
+static int do_translate(void)
+{
+	struct vminspect_entry entries[100];
+	uint64_t addresses[100];
+	size_t i;
+	int ret;
+
+	for (i = 0; i < ARRAY_LEN(addresses); i++)
+		addresses[i] = (uintptr_t)with.map + i * SZ_4K;
+	ret = device_translate(with.device, addresses, entries, 100, RETURN_ALL);
+	return ret < 0 ? ret : 0;
+}
+
+static int do_walk(void)
+{
+	struct vminspect_walk walk;
+
+	return device_walk(with.device, (uintptr_t)with.map, &walk);
+}
+
+static int do_swap(void)
+{
+	char path[4096];
+	struct vminspect_swap swap = {
+		.size = sizeof(swap), .flags = VMINSPECT_SWAP_SLOTS, .path = (uintptr_t)path,
+		.path_size = sizeof(path),
+	};
+
+	return ioctl(with.device, VMINSPECT_IOC_SWAP, &swap) && errno != EOPNOTSUPP ? -errno : 0;
+}
+
+static int do_events(void)
+{
+	struct vminspect_events request = request_all(ALL_KINDS);
+
+	request.scope = with.scope;
+	if (with.scope == VMINSPECT_SCOPE_TASKS)
+		request.pid = getpid();
+	if (with.scope == VMINSPECT_SCOPE_CGROUP)
+		request.cgroup_fd = with.fd;
+	return closed(ioctl(with.device, VMINSPECT_IOC_EVENTS, &request));
+}
+
+static int do_state(void)
+{
+	struct vminspect_events_state state;
+
+	return events_state(with.fd, 0, &state);
+}
+
+/* The task that swaps allocates for its records. */
+static int do_swap_out_and_in(void)
+{
+	madvise(with.map, 16 * SZ_4K, MADV_PAGEOUT);
+	touch(with.map, 16 * SZ_4K);
+	return 0;
+}
+
+static int do_read(void)
+{
+	struct vminspect_event events[4];
+
+	return read(with.fd, events, sizeof(events)) < 0 && errno != EAGAIN ? -errno : 0;
+}
+
+static int do_poll(void)
+{
+	struct pollfd fds = { .fd = with.fd, .events = POLLIN };
+
+	return poll(&fds, 1, 0) < 0 ? -errno : 0;
+}
+
+static int do_text(void)
+{
+	static char text[1 << 16];
+	int fd = open(with.file, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (strstr(with.file, "maps") && write(fd, "self", 4) < 0)
+		ret = -errno;
+	if (strstr(with.file, "walk") && write(fd, "self 0x400000", 13) < 0)
+		ret = -errno;
+	if (!ret && read(fd, text, sizeof(text)) < 0 && errno != EAGAIN)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+static int do_guest(void)
+{
+	struct vminspect_guest request = {
+		.size = sizeof(request), .vm_fd = with.guest.vm, .mem_fd = -1,
+	};
+
+	return closed(ioctl(with.device, VMINSPECT_IOC_GUEST, &request));
+}
+
+static int do_guest_walk(void)
+{
+	struct vminspect_guest_walk walk = { .size = sizeof(walk), .address = KVM_CODE };
+
+	return ioctl(with.fd, VMINSPECT_IOC_GUEST_WALK, &walk) ? -errno : 0;
+}
+
+static int do_guest_scan(void)
+{
+	struct vminspect_guest_extent extents[4];
+	struct vminspect_guest_scan scan = {
+		.size = sizeof(scan), .extents = (uintptr_t)extents, .nr_extents = 4,
+		.extent_size = sizeof(extents[0]),
+	};
+
+	return ioctl(with.fd, VMINSPECT_IOC_GUEST_SCAN, &scan) ? -errno : 0;
+}
+
+static int do_load(void)
+{
+	int ret = syscall(SYS_finit_module, with.module, "", 0) ? -errno : 0;
+
+	if (!ret && module_unload())
+		return -EBUSY;
+	return ret;
+}
+
+/*
+ * Its n-th allocation fails, for each n that it has. Return: how many it has, or -1 if it
+ * said something else than @allowed.
+ */
+static long fail_each(struct __test_metadata *_metadata, const char *name, int (*run)(void))
+{
+	int knob = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	char text[32];
+	long nth, failed = 0, left;
+	int ret;
+
+	if (knob < 0)
+		return -1;
+	for (nth = 1; nth < MANY; nth++) {
+		snprintf(text, sizeof(text), "%ld", nth);
+		if (pwrite(knob, text, strlen(text), 0) < 0)
+			break;
+		ret = run();
+		memset(text, 0, sizeof(text));
+		(void)!pread(knob, text, sizeof(text) - 1, 0);
+		left = strtol(text, NULL, 10);
+		(void)!pwrite(knob, "0", 1, 0);
+		EXPECT_TRUE(ret == 0 || ret == -ENOMEM || ret == -EFAULT)
+			TH_LOG("%s: error %d when number %ld fails", name, -ret, nth);
+		failed += ret != 0;
+		if (ret != 0 && run != do_bind)
+			EXPECT_EQ(0, run())
+				TH_LOG("%s: the next call, after number %ld", name, nth);
+		if (left)
+			break;
+	}
+	close(knob);
+	EXPECT_GT(MANY, nth);
+	TH_LOG("%s: %ld made to fail, %ld times it said so", name, nth - 1, failed);
+	return nth - 1;
+}
+
+FIXTURE(faults)
+{
+};
+
+FIXTURE_SETUP(faults)
+{
+	if (access("/proc/self/fail-nth", F_OK))
+		SKIP(return, "this kernel can't make allocations fail (CONFIG_FAULT_INJECTION)");
+	knobs_turn(knobs, ARRAY_LEN(knobs));
+	with.device = device_bound(getpid());
+	ASSERT_LE(0, with.device);
+	with.pagemap = pagemap_open(getpid());
+	with.map = map_small(SZ_2M);
+	ASSERT_NE(NULL, with.map);
+	memset(with.map, 1, SZ_2M);
+	with.fd = -1;
+	with.guest.vm = -1;
+}
+
+FIXTURE_TEARDOWN(faults)
+{
+	if (access("/proc/self/fail-nth", F_OK))
+		return;
+	close(with.device);
+	close(with.fd);
+	close(with.pagemap);
+	if (with.guest.vm >= 0)
+		kvm_guest_drop(&with.guest);
+	knobs_turn_back(knobs, ARRAY_LEN(knobs));
+	EXPECT_EQ(0, module_unload());
+	EXPECT_EQ(0, module_load(""));
+}
+
+/* Some of these have an allocation of their own: to see none fail would be to see nothing. */
+TEST_F_TIMEOUT(faults, of_looking, TIMEOUT)
+{
+	int unbound;
+
+	EXPECT_LT(0, fail_each(_metadata, "open", do_open));
+	fail_each(_metadata, "INFO", do_info);
+	fail_each(_metadata, "SCAN", do_scan);
+	EXPECT_LT(0, fail_each(_metadata, "TRANSLATE", do_translate));
+	fail_each(_metadata, "WALK", do_walk);
+	EXPECT_LT(0, fail_each(_metadata, "SWAP", do_swap));
+	unbound = device_open();
+	close(with.device);
+	with.device = unbound;
+	EXPECT_LT(0, fail_each(_metadata, "BIND", do_bind));
+}
+
+TEST_F_TIMEOUT(faults, of_events, TIMEOUT)
+{
+	struct vminspect_events request = request_all(ALL_KINDS);
+	int dir = open("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY);
+
+	with.fd = dir;
+	for (with.scope = 0; with.scope < VMINSPECT_NR_SCOPES; with.scope++)
+		EXPECT_LT(0, fail_each(_metadata, "EVENTS", do_events));
+	request.flags = VMINSPECT_EVENTS_NONBLOCK;
+	with.fd = events_open(with.device, &request);
+	ASSERT_LE(0, with.fd);
+	close(dir);
+	/* with probes attached already */
+	for (with.scope = 0; with.scope < VMINSPECT_SCOPE_CGROUP; with.scope++)
+		EXPECT_LT(0, fail_each(_metadata, "EVENTS again", do_events));
+	fail_each(_metadata, "EVENTS_STATE", do_state);
+	fail_each(_metadata, "read", do_read);
+	fail_each(_metadata, "poll", do_poll);
+	fail_each(_metadata, "swapping", do_swap_out_and_in);
+}
+
+TEST_F_TIMEOUT(faults, of_text_views, TIMEOUT)
+{
+	static const char *const files[] = { DEBUGFS "info", DEBUGFS "maps", DEBUGFS "walk",
+					     DEBUGFS "guests", DEBUGFS "events", DEBUGFS "stats" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(files); i++) {
+		with.file = files[i];
+		EXPECT_LT(0, fail_each(_metadata, files[i], do_text));
+	}
+}
+
+TEST_F_TIMEOUT(faults, of_guests, TIMEOUT)
+{
+	struct vminspect_guest request = { .size = sizeof(request), .mem_fd = -1 };
+
+	if (kvm_guest_make(&with.guest))
+		SKIP(return, "this machine lacks KVM");
+	EXPECT_LT(0, fail_each(_metadata, "GUEST", do_guest));
+	request.vm_fd = with.guest.vm;
+	with.fd = ioctl(with.device, VMINSPECT_IOC_GUEST, &request);
+	ASSERT_LE(0, with.fd);
+	fail_each(_metadata, "GUEST_WALK", do_guest_walk);
+	fail_each(_metadata, "GUEST_SCAN", do_guest_scan);
+}
+
+/* A load that fails leaves nothing: neither the device nor files nor probes. */
+TEST_F_TIMEOUT(faults, of_loading, TIMEOUT)
+{
+	char path[256];
+	FILE *name = popen("modinfo -F filename vminspect", "re");
+
+	ASSERT_NE(NULL, name);
+	ASSERT_NE(NULL, fgets(path, sizeof(path), name));
+	pclose(name);
+	path[strcspn(path, "\n")] = '\0';
+	with.module = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, with.module);
+	close(with.device);
+	with.device = -1;
+	ASSERT_EQ(0, module_unload());
+	EXPECT_LT(0, fail_each(_metadata, "load", do_load));
+	close(with.module);
+	EXPECT_EQ(0, module_load(""));
+}
+
+TEST_HARNESS_MAIN

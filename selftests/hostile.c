@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Promise: no reply holds an address of the kernel's, or a byte that was not written for it, and a
+ * program that gained rights when it was executed is not looked into by who started it. (Who sees
+ * frames, users of namespaces, Yama: ./privilege.c.)
+ *
+ * machines: attack
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+
+#include "common.h"
+#include "kvm.h"
+#include "recorder.h"
+
+#define TIMEOUT		300
+#define USER		12345
+#define MAX_REPLY	65536
+#define RANGE_END	0x7ffffffff000ULL
+
+/* A command as it is called here, and where its array lies if it has one. */
+struct request {
+	const char *name;
+	unsigned int cmd;
+	size_t size;
+	size_t array_size;	/* of what is filled, by how many its nr_filled says */
+	int fd;
+};
+
+struct reply {
+	char argument[1024];
+	char array[MAX_REPLY];
+};
+
+FIXTURE(hostile)
+{
+	pid_t zoo;
+	int device, reader, guest_fd;
+	struct kvm_guest guest;
+	bool with_guest;
+	uint64_t va;
+};
+
+static int first_mapping(const struct mapping *mapping, void *arg)
+{
+	*(uint64_t *)arg = mapping->start;
+	return mapping->rss ? 1 : 0;
+}
+
+FIXTURE_SETUP(hostile)
+{
+	struct vminspect_guest guest = { .size = sizeof(guest), .mem_fd = -1 };
+	struct vminspect_events events = request_all(ALL_KINDS);
+
+	hugetlb_reserve(SZ_2M, 4);
+	self->zoo = zoo_start();
+	ASSERT_LT(0, self->zoo);
+	ASSERT_EQ(0, process_stop(self->zoo));
+	each_mapping(self->zoo, first_mapping, &self->va);
+	self->device = device_bound(self->zoo);
+	ASSERT_LE(0, self->device);
+	events.flags = VMINSPECT_EVENTS_NONBLOCK;
+	self->reader = events_open(self->device, &events);
+	ASSERT_LE(0, self->reader);
+	self->with_guest = !kvm_guest_make(&self->guest);
+	guest.vm_fd = self->guest.vm;
+	self->guest_fd = self->with_guest ?
+		ioctl(self->device, VMINSPECT_IOC_GUEST, &guest) : -1;
+}
+
+FIXTURE_TEARDOWN(hostile)
+{
+	close(self->device);
+	close(self->reader);
+	close(self->guest_fd);
+	if (self->with_guest)
+		kvm_guest_drop(&self->guest);
+	process_end(self->zoo);
+}
+
+enum {
+	INFO, SCAN, SCAN_PAGES, TRANSLATE, WALK, SWAP, STATE, SLOT, VCPU, GUEST_WALK, GUEST_SCAN,
+	NR_REQUESTS
+};
+
+static void fill_request(struct _test_data_hostile *self, int nr, struct reply *reply)
+{
+	static uint64_t addresses[256];
+	struct vminspect_translate *translate = (void *)reply->argument;
+	struct vminspect_guest_scan *guest_scan = (void *)reply->argument;
+	struct vminspect_guest_walk *guest_walk = (void *)reply->argument;
+	struct vminspect_scan *scan = (void *)reply->argument;
+	struct vminspect_walk *walk = (void *)reply->argument;
+	struct vminspect_swap *swap = (void *)reply->argument;
+	size_t i;
+
+	switch (nr) {
+	case SCAN:
+	case SCAN_PAGES:
+		scan->flags = nr == SCAN ? 0 : VMINSPECT_SCAN_PAGES;
+		scan->start = 0;
+		scan->end = RANGE_END;
+		scan->extents = (uintptr_t)reply->array;
+		scan->extent_size = sizeof(struct vminspect_extent);
+		scan->nr_extents = MAX_REPLY / sizeof(struct vminspect_extent);
+		scan->category_inverted = 0;
+		scan->category_mask = 0;
+		scan->category_anyof_mask = STATES_WITH_ENTRY;
+		scan->return_mask = RETURN_ALL | VMINSPECT_RETURN_NODE;
+		scan->split_mask = VMINSPECT_PAGE_FLAGS;
+		break;
+	case TRANSLATE:
+		for (i = 0; i < ARRAY_LEN(addresses); i++)
+			addresses[i] = self->va + i * SZ_4K;
+		translate->flags = 0;
+		translate->addresses = (uintptr_t)addresses;
+		translate->entries = (uintptr_t)reply->array;
+		translate->nr = ARRAY_LEN(addresses);
+		translate->entry_size = sizeof(struct vminspect_entry);
+		translate->return_mask = RETURN_ALL | VMINSPECT_RETURN_NODE;
+		break;
+	case WALK:
+		walk->flags = 0;
+		walk->va = self->va;
+		walk->return_mask = VMINSPECT_PAGE_FLAGS | VMINSPECT_RETURN_NODE;
+		break;
+	case SWAP:
+		swap->flags = 0;
+		swap->path = (uintptr_t)reply->array;
+		swap->path_size = 4096;
+		swap->type = 0;
+		break;
+	case STATE:
+		((struct vminspect_events_state *)reply->argument)->flags = 0;
+		break;
+	case SLOT:
+		*(struct vminspect_guest_slot *)reply->argument = (struct vminspect_guest_slot){
+			.hva = ((struct vminspect_guest_slot *)reply->argument)->hva };
+		break;
+	case VCPU:
+		((struct vminspect_guest_vcpu *)reply->argument)->vcpu = 0;
+		memset(((struct vminspect_guest_vcpu *)reply->argument)->reserved, 0, 7);
+		break;
+	case GUEST_WALK:
+		guest_walk->flags = 0;
+		guest_walk->address = KVM_CODE;
+		guest_walk->cr3 = 0;
+		guest_walk->vcpu = 0;
+		guest_walk->mode = 0;
+		guest_walk->address_space = 0;
+		memset(guest_walk->reserved, 0, sizeof(guest_walk->reserved));
+		break;
+	case GUEST_SCAN:
+		memset(guest_scan, 0, sizeof(*guest_scan));
+		guest_scan->extents = (uintptr_t)reply->array;
+		guest_scan->nr_extents = MAX_REPLY / sizeof(struct vminspect_guest_extent);
+		guest_scan->extent_size = sizeof(struct vminspect_guest_extent);
+		break;
+	}
+}
+
+static const struct request requests[NR_REQUESTS] = {
+	[INFO] = { "INFO", VMINSPECT_IOC_INFO, sizeof(struct vminspect_info), 0, 0 },
+	[SCAN] = { "SCAN", VMINSPECT_IOC_SCAN, sizeof(struct vminspect_scan), 0, 0 },
+	[SCAN_PAGES] = { "SCAN_PAGES", VMINSPECT_IOC_SCAN, sizeof(struct vminspect_scan), 0, 0 },
+	[TRANSLATE] = { "TRANSLATE", VMINSPECT_IOC_TRANSLATE, sizeof(struct vminspect_translate),
+			256 * sizeof(struct vminspect_entry), 0 },
+	[WALK] = { "WALK", VMINSPECT_IOC_WALK, sizeof(struct vminspect_walk), 0, 0 },
+	[SWAP] = { "SWAP", VMINSPECT_IOC_SWAP, sizeof(struct vminspect_swap), 0, 0 },
+	[STATE] = { "EVENTS_STATE", VMINSPECT_IOC_EVENTS_STATE,
+		    sizeof(struct vminspect_events_state), 0, 1 },
+	[SLOT] = { "GUEST_SLOT", VMINSPECT_IOC_GUEST_SLOT, sizeof(struct vminspect_guest_slot),
+		   0, 2 },
+	[VCPU] = { "GUEST_VCPU", VMINSPECT_IOC_GUEST_VCPU, sizeof(struct vminspect_guest_vcpu),
+		   0, 2 },
+	[GUEST_WALK] = { "GUEST_WALK", VMINSPECT_IOC_GUEST_WALK,
+			 sizeof(struct vminspect_guest_walk), 0, 2 },
+	[GUEST_SCAN] = { "GUEST_SCAN", VMINSPECT_IOC_GUEST_SCAN,
+			 sizeof(struct vminspect_guest_scan), 0, 2 },
+};
+
+/* How many bytes of the array were said to be filled. */
+static size_t array_filled(int nr, const struct reply *reply)
+{
+	switch (nr) {
+	case SCAN:
+	case SCAN_PAGES:
+		return ((const struct vminspect_scan *)reply->argument)->nr_filled *
+		       sizeof(struct vminspect_extent);
+	case GUEST_SCAN:
+		return ((const struct vminspect_guest_scan *)reply->argument)->nr_filled *
+		       sizeof(struct vminspect_guest_extent);
+	case SWAP:
+		return strlen(reply->array) + 1;
+	default:
+		return requests[nr].array_size;
+	}
+}
+
+/* The reply to a request whose members that are only told were @dirt before. */
+static int ask(struct _test_data_hostile *self, int nr, uint8_t dirt, struct reply *reply)
+{
+	const int fds[] = { self->device, self->reader, self->guest_fd };
+	static struct reply asked;	/* addresses are part of it: always the same ones */
+	int ret;
+
+	memset(&asked, dirt, sizeof(asked));
+	fill_request(self, nr, &asked);
+	*(uint32_t *)asked.argument = requests[nr].size;
+	ret = ioctl(fds[requests[nr].fd], requests[nr].cmd, asked.argument) ? -errno : 0;
+	*reply = asked;
+	return ret;
+}
+
+/*
+ * Of the kernel's half (Documentation/x86/x86_64/mm.rst), but for what stands for "none", which is
+ * -1 or VMINSPECT_UNKNOWN, and a node of -1 with another member below it.
+ */
+static bool is_kernel_address(const char *at)
+{
+	uint64_t word;
+
+	memcpy(&word, at, sizeof(word));
+	return (word >= 0xffff800000000000 && word < 0xffffffff00000000) ||
+	       (word >= 0xffffffff80000000 && word < 0xfffffffffffff000);
+}
+
+static const char *kernel_address_in(const char *bytes, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i + 8 <= size; i += 8)
+		if (is_kernel_address(bytes + i))
+			return bytes + i;
+	return NULL;
+}
+
+TEST_F_TIMEOUT(hostile, no_reply_holds_an_address_of_the_kernel, TIMEOUT)
+{
+	static struct reply reply;
+	const char *at;
+	int nr;
+
+	for (nr = 0; nr < NR_REQUESTS; nr++) {
+		if (requests[nr].fd == 2 && !self->with_guest)
+			continue;
+		ASSERT_EQ(0, ask(self, nr, 0, &reply))
+			TH_LOG("%s", requests[nr].name);
+		at = kernel_address_in(reply.argument, requests[nr].size);
+		EXPECT_EQ(NULL, at)
+			TH_LOG("%s: at byte %zu", requests[nr].name, (size_t)(at - reply.argument));
+		at = kernel_address_in(reply.array, array_filled(nr, &reply));
+		EXPECT_EQ(NULL, at)
+			TH_LOG("%s: at byte %zu of the array", requests[nr].name,
+			       (size_t)(at - reply.array));
+	}
+}
+
+/*
+ * Whatever stood in the caller's memory, and whatever command left the kernel's stack as it is: a
+ * byte that differs was not written. The target is stopped, so that nothing else differs.
+ */
+TEST_F_TIMEOUT(hostile, each_byte_of_a_reply_is_written, TIMEOUT)
+{
+	static struct reply first, again, other;
+	size_t filled, i;
+	int nr, before;
+
+	for (nr = 0; nr < NR_REQUESTS; nr++) {
+		if (requests[nr].fd == 2 && !self->with_guest)
+			continue;
+		ASSERT_EQ(0, ask(self, nr, 0x00, &first));
+		for (before = 0; before < NR_REQUESTS; before++) {
+			ask(self, before, 0x5a, &other);
+			ASSERT_EQ(0, ask(self, nr, before % 2 ? 0xff : 0xa5, &again))
+				TH_LOG("%s", requests[nr].name);
+			if (nr == SWAP)		/* other processes may swap */
+				((struct vminspect_swap *)again.argument)->used =
+					((struct vminspect_swap *)first.argument)->used;
+			for (i = 0; i < requests[nr].size; i++)
+				if (first.argument[i] != again.argument[i] && nr != SLOT)
+					break;
+			EXPECT_EQ(requests[nr].size, i)
+				TH_LOG("%s: byte %zu after %s", requests[nr].name, i,
+				       requests[before].name);
+			filled = array_filled(nr, &first);
+			EXPECT_EQ(filled, array_filled(nr, &again));
+			EXPECT_EQ(0, memcmp(first.array, again.array, filled))
+				TH_LOG("%s: the array after %s", requests[nr].name,
+				       requests[before].name);
+		}
+	}
+}
+
+/* Names have nothing behind their end, and numbers are none of the kernel's addresses. */
+TEST_F_TIMEOUT(hostile, no_record_holds_what_is_not_told, TIMEOUT)
+{
+	static struct vminspect_event events[4096];
+	char *map = map_small(SZ_2M);
+	size_t nr, i, k;
+	ssize_t size;
+
+	ASSERT_NE(NULL, map);
+	for (i = 0; i < 4; i++) {
+		memset(map, 1 + i, SZ_2M);
+		ASSERT_EQ(0, page_out(map, SZ_2M));
+		drop_swap_cache();
+		touch(map, SZ_2M);
+	}
+	memset(events, 0xa5, sizeof(events));
+	size = read(self->reader, events, sizeof(events));
+	ASSERT_LT(0, size);
+	nr = size / sizeof(events[0]);
+	EXPECT_LT(500, nr);
+	for (i = 0; i < nr; i++) {
+		for (k = strnlen(events[i].comm, 16); k < 16; k++)
+			ASSERT_EQ(0, events[i].comm[k]);
+		for (k = strnlen(events[i].actor_comm, 16); k < 16; k++)
+			ASSERT_EQ(0, events[i].actor_comm[k]);
+		ASSERT_EQ(0, events[i].reserved);
+		ASSERT_EQ(NULL, kernel_address_in((const char *)&events[i], sizeof(events[i])));
+	}
+}
+
+/* "0xffff" and twelve digits more, or without its prefix. */
+TEST_F_TIMEOUT(hostile, no_text_holds_an_address_of_the_kernel, TIMEOUT)
+{
+	static const char *const names[] = { "info", "maps", "walk", "guests", "stats" };
+	static char text[1 << 20];
+	char path[64], choice[64];
+	size_t i, size;
+	ssize_t ret;
+	char *at;
+	int fd;
+
+	for (i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/vminspect/%s", names[i]);
+		fd = open(path, O_RDWR);
+		if (fd < 0)
+			fd = open(path, O_RDONLY);
+		ASSERT_LE(0, fd);
+		snprintf(choice, sizeof(choice), "%d%s", self->zoo,
+			 strcmp(names[i], "walk") ? "" : " 0x400000");
+		(void)!write(fd, choice, strlen(choice));
+		size = 0;
+		while ((ret = read(fd, text + size, sizeof(text) - 1 - size)) > 0)
+			size += ret;
+		text[size] = '\0';
+		EXPECT_LT(0, size);
+		for (at = strstr(text, "ffff"); at; at = strstr(at + 1, "ffff"))
+			EXPECT_GT(16, strspn(at, "0123456789abcdef"))
+				TH_LOG("%s: at byte %td", names[i], at - text);
+		close(fd);
+	}
+}
+
+/*
+ * A program that sets its user: who started it had the right to look until then.
+ */
+static const char program[] = "/tmp/hostile-program";
+
+static int make_program(void)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "cp /bin/sleep %s && chmod 4755 %s", program, program);
+	return system(command);
+}
+
+struct attempt {
+	int pagemap;		/* opened before */
+	int device;		/* and bound before */
+	int opened;		/* errno of opening it after */
+	int bound;		/* errno of binding the one opened before */
+	int scanned;		/* errno of looking through what was bound before */
+	bool became_root;
+};
+
+static bool is_of_root(pid_t pid)
+{
+	char path[64];
+	struct stat stat;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return !lstat(path, &stat) && access(path, R_OK);
+}
+
+static int look_into_setuid_program(void *arg)
+{
+	struct attempt *attempt = arg;
+	struct vminspect_entry entry;
+	int go[2], device;
+	char byte;
+	pid_t pid;
+
+	if (setgroups(0, NULL) || setresgid(USER, USER, USER) || setresuid(USER, USER, USER) ||
+	    prctl(PR_SET_DUMPABLE, 1) || pipe2(go, O_CLOEXEC))
+		return 1;
+	pid = fork();
+	if (!pid) {
+		(void)!read(go[0], &byte, 1);
+		execl(program, program, "100", NULL);
+		_exit(1);
+	}
+	attempt->pagemap = pagemap_open(pid);
+	attempt->device = device_open();
+	if (attempt->pagemap < 0 || attempt->device < 0 ||
+	    device_bind(attempt->device, attempt->pagemap) ||
+	    device_lookup(attempt->device, &byte, &entry))
+		return 2;
+	(void)!write(go[1], "", 1);
+	while (!is_of_root(pid))
+		usleep(1000);
+	attempt->became_root = true;
+	attempt->opened = -pagemap_open(pid);
+	device = device_open();
+	attempt->bound = -device_bind(device, attempt->pagemap);
+	attempt->scanned = -device_lookup(attempt->device, &byte, &entry);
+	kill(pid, SIGKILL);
+	return 0;
+}
+
+TEST_F_TIMEOUT(hostile, program_that_sets_its_user_is_not_looked_into, TIMEOUT)
+{
+	struct attempt *attempt = mmap(NULL, sizeof(*attempt), PROT_READ | PROT_WRITE,
+				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, attempt);
+	ASSERT_EQ(0, make_program());
+	ASSERT_EQ(0, chmod("/dev/vminspect", 0666));
+	EXPECT_EQ(0, child_run(look_into_setuid_program, attempt));
+	EXPECT_EQ(0, chmod("/dev/vminspect", 0600));
+	unlink(program);
+	EXPECT_TRUE(attempt->became_root);
+	EXPECT_EQ(EACCES, attempt->opened);
+	EXPECT_EQ(ESRCH, attempt->bound);
+	EXPECT_EQ(ESRCH, attempt->scanned);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,169 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Promise: "make load" loads the module, or says in words why the kernel refuses it and what to do:
+# another kernel, other headers or another compiler, wrong type information, Secure Boot, lockdown.
+# A kernel that is too new or too old is named by the first thing that the compiler says.
+#
+# machines: host
+
+# shellcheck disable=SC1091,SC2154	# what is not assigned here comes from tap.sh
+
+cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
+. selftests/tap.sh
+
+kdir=$(selftests/vm/kernel | sed -n 2p)
+release=$(sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$kdir/include/generated/utsrelease.h")
+make -s module KDIR="$kdir" || exit 1
+ko=build/$release/vminspect.ko
+export VMINSPECT_SHARE=$scratch
+
+# Another release in the version magic; another checksum of what a module consists of; type
+# information that is none.
+make_forgeries()
+{
+	sed "s/vermagic=${release//./\\.}/vermagic=${release/6.1/6.9}/" "$ko" >"$scratch/older.ko" &&
+	perl -0777 -pe 's/.{8}(module_layout\0)/ZZZZ\0\0\0\0$1/s' "$ko" >"$scratch/headers.ko" &&
+	head -c 64 /dev/zero >"$scratch/section" &&
+	objcopy --add-section ".BTF=$scratch/section" "$ko" "$scratch/btf.ko" &&
+	printf 'not a module' >"$scratch/text.ko"
+}
+
+# boot ARGUMENTS COMMAND: what the command says, and its status, in $out
+boot()
+{
+	run env VMINSPECT_KO=none selftests/vm/run -m 1G -c 1 -a "$1" -- sh -c "exec 2>&1; $2"
+}
+
+# said MARK WORDS: between its mark and the next one
+said()
+{
+	sed -n "/^@ $1\$/,/^@ /p" "$out" | grep -qF -- "$2" ||
+		broken "'$2' is not in:" "$(sed -n "/^@ $1\$/,/^@ /p" "$out")" "$(tail -n 3 "$err")"
+}
+
+try_all()
+{
+	make_forgeries || broken 'the modules could not be forged'
+	boot '' "
+		for name in older headers btf text; do
+			echo @ \$name; module/load \$VMINSPECT_SHARE/\$name.ko 0600; echo status \$?
+		done
+		echo @ user; setpriv --reuid 1000 module/load $ko 0600; echo status \$?
+		echo @ good; module/load $ko 0640; echo status \$?; stat -c 'mode %a' /dev/vminspect
+		echo @ again; module/load $ko 0600; echo status \$?
+		rmmod vminspect
+		echo @ disabled; echo 1 >/proc/sys/kernel/modules_disabled
+		module/load $ko 0600; echo status \$?; echo @"
+}
+
+loads_it_with_the_mode_that_is_asked_for()
+{
+	try_all
+	said good 'status 0'
+	said good 'mode 640'
+}
+
+names_the_kernel_that_it_was_built_for()
+{
+	said older "it was built for ${release/6.1/6.9}, and this kernel is $release"
+	said older 'make deps && make load'
+	said older 'status 1'
+}
+
+tells_other_headers()
+{
+	said headers 'from other headers, or by another compiler'
+	said headers 'gcc-12'
+	said headers 'status 1'
+}
+
+tells_other_type_information()
+{
+	said btf 'BTF'
+	said btf 'strip -R .BTF'
+	said btf 'status 1'
+}
+
+tells_what_is_no_module()
+{
+	said text 'status 1'
+	said text 'is no module'
+}
+
+tells_a_user()
+{
+	said user 'only root may load one'
+	said user 'status 1'
+}
+
+tells_that_it_is_there()
+{
+	said again 'make unload'
+	said again 'status 1'
+}
+
+tells_that_loading_is_switched_off()
+{
+	said disabled 'until the next boot'
+	said disabled 'status 1'
+}
+
+says_how_to_sign()
+{
+	local arguments
+
+	for arguments in module.sig_enforce=1 lockdown=integrity; do
+		boot "$arguments" "echo @ signed; module/load $ko 0600; echo status \$?; echo @"
+		said signed 'mokutil --import'
+		said signed 'sign-file sha256'
+		said signed 'status 1'
+	done
+	said signed 'locked down'
+}
+
+# headers_of VERSION: these headers, but they say that they are of that version
+headers_of()
+{
+	local dir=$scratch/headers version=$1
+
+	rm -rf "$dir"
+	cp -rs "$(readlink -f "$kdir")" "$dir" || return
+	rm "$dir/include/generated/uapi/linux/version.h" "$dir/include/generated/utsrelease.h"
+	echo "#define UTS_RELEASE \"$other\"" >"$dir/include/generated/utsrelease.h"
+	sed "s/\(LINUX_VERSION_CODE\) .*/\1 $version/" "$kdir/include/generated/uapi/linux/version.h" \
+		>"$dir/include/generated/uapi/linux/version.h"
+}
+
+remove_build()
+{
+	rm -rf "build/another-kernel"
+}
+
+# The build fails, as the headers are not what they say.
+names_the_versions_that_are_supported()
+{
+	local version other=another-kernel
+
+	at_end+=(remove_build)
+	for version in $((9 << 16)) $((5 << 16 | 10 << 8)); do
+		headers_of "$version" || broken 'the headers could not be copied'
+		run make module KDIR="$scratch/headers"
+		[ "$status" -ne 0 ] || broken "it builds with headers of $version"
+		grep -E ': (note|warning|error|fatal error): ' "$err" | head -n 1 |
+			grep -q 'vminspect.*6\.1.*7\.3' || broken "$version:" "$(head -n 20 "$err")"
+	done
+}
+
+promise 'loads it with the mode that is asked for' loads_it_with_the_mode_that_is_asked_for
+promise 'names the kernel that it was built for' names_the_kernel_that_it_was_built_for
+promise 'tells other headers or another compiler' tells_other_headers
+promise 'tells other type information' tells_other_type_information
+promise 'tells what is no module' tells_what_is_no_module
+promise 'tells a user that root is needed' tells_a_user
+promise 'tells that it is loaded already' tells_that_it_is_there
+promise 'tells that loading is switched off' tells_that_loading_is_switched_off
+promise 'says how to sign it, under Secure Boot and lockdown' says_how_to_sign
+promise 'the compiler names the versions first that are supported' names_the_versions_that_are_supported
+
+keep_promises

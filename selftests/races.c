@@ -1,0 +1,903 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Promise: whatever happens to a process, to its memory, to swap, to the machine's memory or to a
+ * guest while it is looked at: looking goes on, its answers have the shape that they must have, and
+ * what the process has written is there when it reads it. That the log of the kernel stays clean is
+ * seen to by whoever runs this.
+ *
+ * In each race a process does one thing again and again, checks its own memory, and threads look at
+ * it in every way.
+ *
+ *   VMINSPECT_SECONDS   how long each race is; default 15
+ *   VMINSPECT_SEED      default: of the clock
+ *
+ * machines: attack
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <inttypes.h>
+#include <linux/kvm.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/swap.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "kselftest_harness.h"
+
+#include "common.h"
+#include "kvm.h"
+#include "recorder.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+#ifndef MADV_SOFT_OFFLINE
+#define MADV_SOFT_OFFLINE	101
+#endif
+
+#define TIMEOUT		600
+#define LOOKERS		3
+#define PAGES		2048UL
+#define SIZE		(PAGES * SZ_4K)
+
+/* What target, lookers and test share. */
+static struct shared {
+	bool stop;		/* looking */
+	bool end;		/* the target, once nobody looks any more */
+	pid_t target;		/* the youngest one, where targets come and go */
+	uint64_t changes, looks, gone;
+	uint64_t nr_wrong;
+	char wrong[160];	/* the first */
+} *shared;
+
+static __thread unsigned int seed;
+
+static unsigned int below(unsigned int n)
+{
+	return rand_r(&seed) % n;
+}
+
+__attribute__((format(printf, 1, 2)))
+static void say_wrong(const char *format, ...)
+{
+	va_list args;
+
+	if (__atomic_fetch_add(&shared->nr_wrong, 1, __ATOMIC_RELAXED))
+		return;
+	va_start(args, format);
+	vsnprintf(shared->wrong, sizeof(shared->wrong), format, args);
+	va_end(args);
+}
+
+static uint64_t environment(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text && *text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+/*
+ * The target's memory: each page holds its number, or nothing if it was discarded.
+ */
+static char *map;
+
+static void write_pages(size_t first, size_t nr)
+{
+	size_t i;
+
+	for (i = first; i < first + nr; i++)
+		*(uint64_t *)(map + i * SZ_4K) = i + 1;
+}
+
+static void read_pages(size_t first, size_t nr)
+{
+	uint64_t word;
+	size_t i;
+
+	for (i = first; i < first + nr; i++) {
+		word = *(uint64_t *)(map + i * SZ_4K);
+		if (word && word != i + 1) {
+			say_wrong("page %zu holds %" PRIu64, i, word - 1);
+			return;
+		}
+	}
+}
+
+static bool target_map(void)
+{
+	map = map_aligned(SIZE, SZ_2M);
+	if (!map)
+		return false;
+	madvise(map, SIZE, MADV_HUGEPAGE);
+	write_pages(0, PAGES);
+	return true;
+}
+
+/* Some pages, at most @most. */
+static size_t some(size_t most, size_t *nr)
+{
+	size_t first = below(PAGES);
+
+	*nr = 1 + below(most);
+	if (*nr > PAGES - first)
+		*nr = PAGES - first;
+	return first;
+}
+
+static void advise_some(int advice, size_t most)
+{
+	size_t nr, first = some(most, &nr);
+
+	madvise(map + first * SZ_4K, nr * SZ_4K, advice);
+	read_pages(first, nr);
+}
+
+/*
+ * What happens, once a call.
+ */
+
+static void live_and_end(bool exec)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		shared->target = getpid();
+		write_pages(below(PAGES / 2), PAGES / 4);
+		usleep(below(3000));
+		if (exec)
+			execl("/bin/sleep", "sleep", "0.01", NULL);
+		_exit(0);
+	}
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+}
+
+static void change_exit(void)
+{
+	live_and_end(false);
+}
+
+static void change_exec(void)
+{
+	live_and_end(true);
+}
+
+static void change_fork(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		write_pages(below(PAGES / 2), PAGES / 4);
+		_exit(0);
+	}
+	write_pages(below(PAGES / 2), PAGES / 4);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+}
+
+static void change_mremap(void)
+{
+	static char *other;
+	char *to = other ? other : map_aligned(SIZE, SZ_2M);
+
+	if (!to || mremap(map, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
+		return;
+	other = mmap(map, SIZE, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	if (other == MAP_FAILED)
+		other = NULL;
+	map = to;
+	advise_some(MADV_PAGEOUT, 64);
+}
+
+static void change_munmap(void)
+{
+	size_t nr, first = some(1024, &nr);
+
+	munmap(map + first * SZ_4K, nr * SZ_4K);
+	if (mmap(map + first * SZ_4K, nr * SZ_4K, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		say_wrong("mmap: errno %d", errno);
+	write_pages(first, nr / 2);
+	/* nothing is left of the tables of two megabytes */
+	first = below(SIZE / SZ_2M) * 512;
+	munmap(map + first * SZ_4K, SZ_2M);
+	mmap(map + first * SZ_4K, SZ_2M, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+static void change_thp(void)
+{
+	size_t first = below(SIZE / SZ_2M) * 512;
+
+	madvise(map + first * SZ_4K, SZ_2M, MADV_HUGEPAGE);
+	write_pages(first, 512);
+	madvise(map + first * SZ_4K, SZ_2M, MADV_COLLAPSE);
+	read_pages(first, 512);
+	if (below(2))
+		madvise(map + (first + below(512)) * SZ_4K, SZ_4K, MADV_DONTNEED);
+	else
+		mprotect(map + (first + below(512)) * SZ_4K, SZ_4K, PROT_READ);
+	mprotect(map, SIZE, PROT_READ | PROT_WRITE);
+}
+
+static bool prepare_ksm(void)
+{
+	static struct knob knobs[] = {
+		{ "/sys/kernel/mm/ksm/sleep_millisecs", "0", "" },
+		{ "/sys/kernel/mm/ksm/pages_to_scan", "10000", "" },
+		{ "/sys/kernel/mm/ksm/run", "1", "" },
+	};
+
+	knobs_turn(knobs, ARRAY_LEN(knobs));
+	return !madvise(map, SIZE, MADV_NOHUGEPAGE) && !madvise(map, SIZE, MADV_MERGEABLE);
+}
+
+/* Half of them alike: they are merged, and go their own ways again when they are written to. */
+static void change_ksm(void)
+{
+	size_t nr, first = some(512, &nr), i;
+
+	for (i = first; i < first + nr; i++)
+		*(uint64_t *)(map + i * SZ_4K) = 0;
+	usleep(20000);
+	write_pages(first, nr);
+	if (below(8))
+		return;
+	madvise(map, SIZE, MADV_UNMERGEABLE);
+	madvise(map, SIZE, MADV_MERGEABLE);
+}
+
+static bool prepare_numa(void)
+{
+	return access("/sys/devices/system/node/node1", F_OK) == 0;
+}
+
+static void change_numa(void)
+{
+	void *pages[256];
+	size_t nr, first = some(ARRAY_LEN(pages), &nr), i;
+
+	for (i = 0; i < nr; i++)
+		pages[i] = map + (first + i) * SZ_4K;
+	move_pages_to(pages, nr, below(2));
+	read_pages(first, nr);
+}
+
+static void change_advice(void)
+{
+	static const int advices[] = { MADV_PAGEOUT, MADV_FREE, MADV_DONTNEED, MADV_COLLAPSE,
+				       MADV_COLD, MADV_WILLNEED };
+
+	advise_some(advices[below(ARRAY_LEN(advices))], 600);
+	write_pages(below(PAGES / 2), 300);
+}
+
+static int uffd;
+
+/* Whoever writes has to be let go on; here nobody waits, since nothing is left protected. */
+static bool prepare_uffd(void)
+{
+	uffd = uffd_open();
+	return uffd >= 0 && !uffd_protect(uffd, map, SIZE);
+}
+
+static void change_uffd(void)
+{
+	struct uffdio_writeprotect range = { 0 };
+	size_t nr, first = some(600, &nr);
+
+	range.range.start = (uintptr_t)map + first * SZ_4K;
+	range.range.len = nr * SZ_4K;
+	range.mode = below(2) ? UFFDIO_WRITEPROTECT_MODE_WP : 0;
+	ioctl(uffd, UFFDIO_WRITEPROTECT, &range);
+	if (below(2))
+		madvise(map + first * SZ_4K, nr * SZ_4K, MADV_PAGEOUT);
+	read_pages(first, nr);
+}
+
+static char swap_device[64];
+
+static bool prepare_swapoff(void)
+{
+	char line[256];
+	FILE *swaps = fopen("/proc/swaps", "re");
+
+	if (!swaps)
+		return false;
+	*swap_device = '\0';
+	while (fgets(line, sizeof(line), swaps))
+		sscanf(line, "/%63s", swap_device);
+	fclose(swaps);
+	return *swap_device;
+}
+
+static void change_swapoff(void)
+{
+	char path[80];
+
+	advise_some(MADV_PAGEOUT, PAGES);
+	snprintf(path, sizeof(path), "/%s", swap_device);
+	if (swapoff(path))
+		return;
+	read_pages(0, PAGES);
+	if (swapon(path, 0))
+		say_wrong("swapon %s: errno %d", path, errno);
+}
+
+/* The page moves away from memory that might fail; the frame is given back for use after it. */
+static void change_soft_offline(void)
+{
+	static int left = 2000;
+	size_t nr, first = some(4, &nr);
+
+	write_pages(first, nr);
+	if (left-- > 0)
+		madvise(map + first * SZ_4K, nr * SZ_4K, MADV_SOFT_OFFLINE);
+	else
+		usleep(1000);
+	read_pages(first, nr);
+}
+
+/* The page's memory fails; what it held is lost, and the process that had it goes on. */
+static void change_memory_failure(void)
+{
+	static int left = 500;
+	size_t first = below(PAGES);
+
+	*(uint64_t *)(map + first * SZ_4K) = first + 1;
+	if (left-- > 0)
+		madvise(map + first * SZ_4K, SZ_4K, MADV_HWPOISON);
+	else
+		usleep(1000);
+	mmap(map + first * SZ_4K, SZ_4K, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	advise_some(MADV_PAGEOUT, 8);
+}
+
+/* SIGBUS comes to whom the kernel finds having the page, though nobody touches it. */
+static void ignore(int number)
+{
+	(void)number;
+}
+
+static bool prepare_memory_failure(void)
+{
+	signal(SIGBUS, ignore);
+	return !madvise(map, SIZE, MADV_NOHUGEPAGE);
+}
+
+static glob_t blocks;
+
+static bool prepare_hotplug(void)
+{
+	return !glob("/sys/devices/system/memory/memory*/state", 0, NULL, &blocks) &&
+	       blocks.gl_pathc;
+}
+
+/* Memory is taken away: pages that lie there move; then it comes back, for pages that can move. */
+static void change_hotplug(void)
+{
+	const char *path = blocks.gl_pathv[below(blocks.gl_pathc)];
+
+	write_pages(below(PAGES / 2), PAGES / 2);
+	if (!write_file(path, "offline"))
+		write_file(path, "online_movable");
+	read_pages(0, PAGES);
+}
+
+static void change_compaction(void)
+{
+	write_file("/proc/sys/vm/compact_memory", "1");
+	advise_some(MADV_PAGEOUT, 300);
+	write_pages(below(PAGES / 2), 300);
+	read_pages(0, PAGES);
+}
+
+/*
+ * Those who look. A target that is gone is an answer, too.
+ */
+static const char *reply_wrong(const struct vminspect_scan *scan,
+			       const struct vminspect_extent *extents)
+{
+	uint64_t at = scan->start;
+	uint32_t i;
+
+	if (scan->resume <= scan->start || scan->resume > scan->end)
+		return "resume";
+	for (i = 0; i < scan->nr_filled; i++) {
+		if (extents[i].start < at || extents[i].end <= extents[i].start)
+			return "order";
+		if (extents[i].state >= VMINSPECT_NR_STATES || extents[i].reserved)
+			return "extent";
+		if (extents[i].state == VMINSPECT_STATE_PRESENT && !extents[i].frame)
+			return "no frame";
+		at = extents[i].end;
+	}
+	return at > scan->resume ? "end" : NULL;
+}
+
+static int scan_all(int device)
+{
+	struct vminspect_extent extents[256];
+	struct vminspect_scan scan = {
+		.end = 0x7ffffffff000, .extents = (uintptr_t)extents, .nr_extents = 256,
+		.return_mask = RETURN_ALL,
+		.category_anyof_mask = STATES_WITH_ENTRY,
+		.split_mask = below(2) ? VMINSPECT_PAGE_FLAGS : 0,
+		.flags = below(2) ? VMINSPECT_SCAN_PAGES : 0,
+	};
+	const char *wrong;
+	int ret;
+
+	do {
+		ret = device_scan(device, &scan);
+		if (ret)
+			return ret;
+		wrong = reply_wrong(&scan, extents);
+		if (wrong)
+			say_wrong("SCAN: %s", wrong);
+		scan.start = scan.resume;
+	} while (scan.start < scan.end && !shared->stop);
+	return 0;
+}
+
+static int translate_some(int device, char *at)
+{
+	struct vminspect_entry entries[256];
+	uint64_t addresses[256];
+	size_t i;
+	int ret;
+
+	for (i = 0; i < ARRAY_LEN(addresses); i++)
+		addresses[i] = (uintptr_t)at + below(SIZE);
+	ret = device_translate(device, addresses, entries, ARRAY_LEN(addresses), RETURN_ALL);
+	for (i = 0; (int)i < ret; i++)
+		if (entries[i].state >= VMINSPECT_NR_STATES)
+			say_wrong("TRANSLATE: state %u", entries[i].state);
+	return ret < 0 ? ret : 0;
+}
+
+static int walk_some(int device, char *at)
+{
+	struct vminspect_walk walk;
+	int i, ret = 0;
+
+	for (i = 0; i < 50 && !ret; i++) {
+		ret = device_walk(device, (uintptr_t)at + below(SIZE), &walk);
+		if (!ret && walk.nr_levels > VMINSPECT_MAX_LEVELS)
+			say_wrong("WALK: %u levels", walk.nr_levels);
+	}
+	return ret;
+}
+
+static void *look_thread(void *arg)
+{
+	char *at = map;
+	int device = -1, ret;
+	pid_t bound = 0;
+
+	seed = (uintptr_t)arg;
+	while (!shared->stop) {
+		if (bound != shared->target) {
+			close(device);
+			bound = shared->target;
+			device = device_bound(bound);
+		}
+		switch (below(3)) {
+		case 0:
+			ret = scan_all(device);
+			break;
+		case 1:
+			ret = translate_some(device, at);
+			break;
+		default:
+			ret = walk_some(device, at);
+		}
+		__atomic_add_fetch(&shared->looks, 1, __ATOMIC_RELAXED);
+		if (ret == -ESRCH || device < 0) {
+			__atomic_add_fetch(&shared->gone, 1, __ATOMIC_RELAXED);
+			bound = 0;	/* another program may run there by now */
+			usleep(200);
+		} else if (ret) {
+			say_wrong("looking: error %d", -ret);
+		}
+	}
+	close(device);
+	return NULL;
+}
+
+FIXTURE(race)
+{
+	unsigned int seed;
+	unsigned int seconds;
+};
+
+FIXTURE_VARIANT(race)
+{
+	bool (*prepare)(void);
+	void (*change)(void);
+	bool ends;			/* targets come and go */
+	const char *lacks;		/* if it can't be prepared */
+};
+
+FIXTURE_VARIANT_ADD(race, exit)
+{
+	.change = change_exit,
+	.ends = true,
+};
+
+FIXTURE_VARIANT_ADD(race, exec)
+{
+	.change = change_exec,
+	.ends = true,
+};
+
+FIXTURE_VARIANT_ADD(race, fork)
+{
+	.change = change_fork,
+};
+
+FIXTURE_VARIANT_ADD(race, mremap)
+{
+	.change = change_mremap,
+};
+
+FIXTURE_VARIANT_ADD(race, munmap)
+{
+	.change = change_munmap,
+};
+
+FIXTURE_VARIANT_ADD(race, thp)
+{
+	.change = change_thp,
+};
+
+FIXTURE_VARIANT_ADD(race, ksm)
+{
+	.change = change_ksm,
+	.prepare = prepare_ksm,
+	.lacks = "KSM",
+};
+
+FIXTURE_VARIANT_ADD(race, numa)
+{
+	.change = change_numa,
+	.prepare = prepare_numa,
+	.lacks = "a second NUMA node",
+};
+
+FIXTURE_VARIANT_ADD(race, advice)
+{
+	.change = change_advice,
+};
+
+FIXTURE_VARIANT_ADD(race, uffd)
+{
+	.change = change_uffd,
+	.prepare = prepare_uffd,
+	.lacks = "write protection by userfaultfd",
+};
+
+FIXTURE_VARIANT_ADD(race, swapoff)
+{
+	.change = change_swapoff,
+	.prepare = prepare_swapoff,
+	.lacks = "a swap area",
+};
+
+FIXTURE_VARIANT_ADD(race, soft_offline)
+{
+	.change = change_soft_offline,
+};
+
+FIXTURE_VARIANT_ADD(race, memory_failure)
+{
+	.change = change_memory_failure,
+	.prepare = prepare_memory_failure,
+};
+
+FIXTURE_VARIANT_ADD(race, hotplug)
+{
+	.change = change_hotplug,
+	.prepare = prepare_hotplug,
+	.lacks = "memory that can be taken away",
+};
+
+FIXTURE_VARIANT_ADD(race, compaction)
+{
+	.change = change_compaction,
+};
+
+static bool share(unsigned int *seed_chosen, unsigned int *seconds)
+{
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	*seed_chosen = environment("VMINSPECT_SEED", time(NULL));
+	*seconds = environment("VMINSPECT_SECONDS", 15);
+	return shared != MAP_FAILED;
+}
+
+FIXTURE_SETUP(race)
+{
+	ASSERT_TRUE(share(&self->seed, &self->seconds));
+}
+
+FIXTURE_TEARDOWN(race)
+{
+}
+
+/* Return: status that it exits with: 2, it can't be done here */
+static int target_run(const struct _fixture_variant_race *variant)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!target_map())
+		return 1;
+	if (variant->prepare && !variant->prepare())
+		return 2;
+	shared->target = getpid();
+	while (!shared->end) {
+		variant->change();
+		shared->changes++;
+	}
+	return 0;
+}
+
+TEST_F_TIMEOUT(race, is_survived_and_answers_have_their_shape, TIMEOUT)
+{
+	pthread_t lookers[LOOKERS];
+	int status = 0;
+	size_t i;
+	pid_t pid;
+
+	/* Where the target has it: the same address, as it is a fork. */
+	map = map_aligned(SIZE, SZ_2M);
+	munmap(map, SIZE);
+	pid = fork();
+	if (!pid) {
+		seed = self->seed;
+		_exit(target_run(variant));
+	}
+	ASSERT_LT(0, pid);
+	while (!shared->target && !waitpid(pid, &status, WNOHANG))
+		usleep(1000);
+	if (!shared->target && WIFEXITED(status) && WEXITSTATUS(status) == 2)
+		SKIP(return, "this machine lacks %s", variant->lacks);
+	ASSERT_NE(0, shared->target);
+
+	for (i = 0; i < LOOKERS; i++)
+		pthread_create(&lookers[i], NULL, look_thread,
+			       (void *)(uintptr_t)(self->seed + 1 + i));
+	for (i = 0; i < self->seconds * 10 && !shared->nr_wrong; i++)
+		usleep(100000);
+	shared->stop = true;
+	for (i = 0; i < LOOKERS; i++)
+		pthread_join(lookers[i], NULL);
+	shared->end = true;
+	EXPECT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	TH_LOG("seed %u: %" PRIu64 " changes, %" PRIu64 " looks, %" PRIu64 " of them too late",
+	       self->seed, shared->changes, shared->looks, shared->gone);
+	EXPECT_EQ(0, shared->nr_wrong)
+		TH_LOG("%s", shared->wrong);
+	EXPECT_LT(0, shared->changes);
+	EXPECT_LT(shared->gone, shared->looks);
+	EXPECT_EQ(variant->ends, shared->gone > 0);
+	EXPECT_EQ(0, module_unload());
+	EXPECT_EQ(0, module_load(""));
+}
+
+FIXTURE(end)
+{
+	unsigned int seed;
+	unsigned int seconds;
+};
+
+FIXTURE_SETUP(end)
+{
+	ASSERT_TRUE(share(&self->seed, &self->seconds));
+}
+
+FIXTURE_TEARDOWN(end)
+{
+	EXPECT_EQ(0, module_unload());
+	EXPECT_EQ(0, module_load(""));
+}
+
+/* In a cgroup of its own, out and in again, until that is over. */
+static int swap_in_cgroup(void *arg)
+{
+	const char *cgroup = arg;
+	char path[128], pid[16];
+	int i;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	if (write_file(path, pid) || !target_map())
+		return 1;
+	for (i = 0; i < 5; i++) {
+		madvise(map, SIZE, MADV_PAGEOUT);
+		read_pages(0, PAGES);
+	}
+	return 0;
+}
+
+TEST_F_TIMEOUT(end, of_a_cgroup_that_is_removed_with_its_readers, TIMEOUT)
+{
+	const char *cgroup = "/sys/fs/cgroup/selftest-race";
+	time_t end = time(NULL) + self->seconds;
+	uint64_t records = 0, rounds = 0;
+	struct vminspect_events request;
+	struct vminspect_event events[64];
+	int device = device_open(), dir, fd;
+	ssize_t ret;
+
+	ASSERT_GE(device, 0);
+	while (time(NULL) < end) {
+		ASSERT_EQ(0, mkdir(cgroup, 0755));
+		dir = open(cgroup, O_RDONLY | O_DIRECTORY);
+		request = request_all(ALL_KINDS);
+		request.scope = VMINSPECT_SCOPE_CGROUP;
+		request.cgroup_fd = dir;
+		request.flags = VMINSPECT_EVENTS_NONBLOCK;
+		fd = events_open(device, &request);
+		ASSERT_GE(fd, 0);
+		close(dir);
+		EXPECT_EQ(0, child_run(swap_in_cgroup, (void *)cgroup));
+		EXPECT_EQ(0, rmdir(cgroup));
+		while ((ret = read(fd, events, sizeof(events))) > 0)
+			records += ret / sizeof(events[0]);
+		EXPECT_EQ(EAGAIN, errno);
+		close(fd);
+		rounds++;
+	}
+	EXPECT_LT(0, records);
+	TH_LOG("%" PRIu64 " cgroups, %" PRIu64 " records", rounds, records);
+	close(device);
+}
+
+/*
+ * Guests: a VMM that changes its slots, makes vCPUs, and dies, while others walk.
+ */
+static void vmm_live(int to)
+{
+	struct kvm_userspace_memory_region slot = { .slot = 1, .guest_phys_addr = KVM_MEMORY };
+	struct kvm_guest guest;
+	char *memory;
+	int i;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (kvm_guest_make(&guest))
+		_exit(2);
+	memory = map_small(SZ_2M);
+	if (write(to, &guest.vm, sizeof(guest.vm)) != sizeof(guest.vm))
+		_exit(1);
+	for (i = 1;; i++) {
+		slot.memory_size = i % 2 ? SZ_2M : 0;
+		slot.userspace_addr = (uintptr_t)memory;
+		ioctl(guest.vm, KVM_SET_USER_MEMORY_REGION, &slot);
+		if (i % 4 == 0 && i < 400)
+			close(ioctl(guest.vm, KVM_CREATE_VCPU, i / 4));
+		if (i % 16 == 0)
+			madvise(guest.memory, KVM_MEMORY, MADV_PAGEOUT);
+		if (i % 64 == 0)
+			*(volatile char *)guest.memory;
+	}
+}
+
+static int pidfd_get(pid_t pid, int fd)
+{
+	int pidfd = syscall(SYS_pidfd_open, pid, 0), ret;
+
+	ret = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	close(pidfd);
+	return ret;
+}
+
+static bool guest_error_is_documented(int error)
+{
+	static const int errors[] = { 0, ENOENT, ENODATA, EAGAIN, EIO, ESRCH, ESTALE, EBUSY };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(errors); i++)
+		if (errors[i] == error)
+			return true;
+	return false;
+}
+
+static void *guest_thread(void *arg)
+{
+	int fd = (uintptr_t)arg, ret;
+
+	seed = fd;
+	while (!shared->stop) {
+		struct vminspect_guest_extent extents[16];
+		struct vminspect_guest_walk walk = { .size = sizeof(walk), .vcpu = below(8),
+			.address = below(2 * KVM_MEMORY), .flags = below(2) };
+		struct vminspect_guest_slot slot = { .size = sizeof(slot), .gpa = walk.address };
+		struct vminspect_guest_vcpu vcpu = { .size = sizeof(vcpu), .vcpu = below(32) };
+		struct vminspect_guest_scan scan = { .size = sizeof(scan), .nr_extents = 16,
+			.extents = (uintptr_t)extents, .extent_size = sizeof(extents[0]) };
+
+		switch (below(4)) {
+		case 0:
+			ret = ioctl(fd, VMINSPECT_IOC_GUEST_WALK, &walk);
+			break;
+		case 1:
+			ret = ioctl(fd, VMINSPECT_IOC_GUEST_SLOT, &slot);
+			break;
+		case 2:
+			ret = ioctl(fd, VMINSPECT_IOC_GUEST_VCPU, &vcpu);
+			break;
+		default:
+			ret = ioctl(fd, VMINSPECT_IOC_GUEST_SCAN, &scan);
+		}
+		__atomic_add_fetch(&shared->looks, 1, __ATOMIC_RELAXED);
+		if (ret && !guest_error_is_documented(errno))
+			say_wrong("a guest: error %d", errno);
+		if (ret && errno == ESRCH)
+			return NULL;
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(end, of_a_vmm_that_changes_and_dies, TIMEOUT)
+{
+	time_t end = time(NULL) + self->seconds;
+	struct vminspect_guest request;
+	int device = device_open(), vm, to[2];
+	pthread_t lookers[LOOKERS];
+	uint64_t guests = 0;
+	size_t i;
+	pid_t pid;
+
+	ASSERT_GE(device, 0);
+	seed = self->seed;
+	while (time(NULL) < end && !shared->nr_wrong) {
+		ASSERT_EQ(0, pipe(to));
+		pid = fork();
+		if (!pid)
+			vmm_live(to[1]);
+		close(to[1]);
+		if (read(to[0], &vm, sizeof(vm)) != sizeof(vm)) {
+			process_end(pid);
+			SKIP(return, "this machine lacks KVM");
+		}
+		close(to[0]);
+		request = (struct vminspect_guest){ .size = sizeof(request), .mem_fd = -1 };
+		request.vm_fd = pidfd_get(pid, vm);
+		vm = ioctl(device, VMINSPECT_IOC_GUEST, &request);
+		ASSERT_GE(vm, 0);
+		close(request.vm_fd);
+		for (i = 0; i < LOOKERS; i++)
+			pthread_create(&lookers[i], NULL, guest_thread, (void *)(uintptr_t)vm);
+		usleep(below(500000));
+		process_end(pid);
+		shared->stop = below(2);
+		usleep(below(20000));
+		shared->stop = true;
+		for (i = 0; i < LOOKERS; i++)
+			pthread_join(lookers[i], NULL);
+		shared->stop = false;
+		close(vm);
+		guests++;
+	}
+	TH_LOG("seed %u: %" PRIu64 " guests, %" PRIu64 " looks", self->seed, guests,
+	       shared->looks);
+	EXPECT_LT(0, guests);
+	EXPECT_EQ(0, shared->nr_wrong)
+		TH_LOG("%s", shared->wrong);
+	close(device);
+}
+
+TEST_HARNESS_MAIN

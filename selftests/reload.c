@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Promise: the module can be loaded and unloaded a thousand times, whatever goes on meanwhile, and
+ * leaves nothing behind.
+ *
+ *   VMINSPECT_ROUNDS   how often, half of them while processes swap and readers come and go;
+ *                      default 1000
+ *
+ * machines: attack
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "kselftest_harness.h"
+
+#include "common.h"
+#include "recorder.h"
+
+#define TIMEOUT		3600
+#define READERS		2
+#define SWAPPERS	2
+#define SIZE		(8UL << 20)
+
+/* What the kernel has for itself, in KiB: unreclaimable slab, vmalloc, per-processor memory. */
+struct memory {
+	long slab, vmalloc, percpu;
+};
+
+/* Within these it goes up and down by itself: caches of each processor, dead cgroups. */
+#define NOISE_SLAB	6144
+#define NOISE_VMALLOC	1024
+#define NOISE_PERCPU	512
+
+FIXTURE(reload)
+{
+	unsigned long rounds;
+	int file;
+};
+
+static char module_path[256];
+
+static bool find_module(void)
+{
+	FILE *name = popen("modinfo -F filename vminspect", "re");
+	bool found = name && fgets(module_path, sizeof(module_path), name);
+
+	if (name)
+		pclose(name);
+	module_path[strcspn(module_path, "\n")] = '\0';
+	return found;
+}
+
+FIXTURE_SETUP(reload)
+{
+	const char *rounds = getenv("VMINSPECT_ROUNDS");
+
+	self->rounds = rounds && *rounds ? strtoul(rounds, NULL, 0) : 1000;
+	ASSERT_TRUE(find_module());
+	self->file = open(module_path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, self->file);
+}
+
+FIXTURE_TEARDOWN(reload)
+{
+	close(self->file);
+	if (access("/sys/module/vminspect", F_OK))
+		EXPECT_EQ(0, module_load(""));
+}
+
+static struct memory memory_used(void)
+{
+	sync();
+	write_file("/proc/sys/vm/drop_caches", "3");
+	usleep(200000);		/* what RCU has waited for is freed */
+	return (struct memory){
+		.slab = meminfo_kb("SUnreclaim"), .vmalloc = meminfo_kb("VmallocUsed"),
+		.percpu = meminfo_kb("Percpu"),
+	};
+}
+
+static void expect_same(struct __test_metadata *_metadata, const struct memory *before,
+			const struct memory *after)
+{
+	TH_LOG("slab %ld -> %ld, vmalloc %ld -> %ld, percpu %ld -> %ld KiB", before->slab,
+	       after->slab, before->vmalloc, after->vmalloc, before->percpu, after->percpu);
+	EXPECT_GT(before->slab + NOISE_SLAB, after->slab);
+	EXPECT_GT(before->vmalloc + NOISE_VMALLOC, after->vmalloc);
+	EXPECT_GT(before->percpu + NOISE_PERCPU, after->percpu);
+}
+
+static int load(int file)
+{
+	return syscall(SYS_finit_module, file, "", 0) ? -errno : 0;
+}
+
+TEST_F_TIMEOUT(reload, leaves_nothing_behind, TIMEOUT)
+{
+	struct memory before = { 0 }, after;
+	unsigned long i;
+
+	for (i = 0; i < self->rounds / 2; i++) {
+		ASSERT_EQ(0, module_unload());
+		if (i == 10)	/* caches have filled */
+			before = memory_used();
+		ASSERT_EQ(0, load(self->file));
+	}
+	ASSERT_EQ(0, module_unload());
+	after = memory_used();
+	TH_LOG("%lu times", i);
+	expect_same(_metadata, &before, &after);
+}
+
+static bool stop;
+
+/* Out and in again, for as long as the test. */
+static void swap_on_and_on(void)
+{
+	char *map = map_small(SIZE);
+	size_t i;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (i = 0; map; i++) {
+		memset(map + i % 64 * SZ_4K, i, SZ_4K);
+		madvise(map, SIZE, MADV_PAGEOUT);
+		touch(map, SIZE);
+	}
+	_exit(1);
+}
+
+struct reader {
+	pthread_t thread;
+	unsigned int seed;
+	unsigned long opened, records;
+};
+
+static unsigned long now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000UL + now.tv_nsec / 1000;
+}
+
+/*
+ * Comes, reads for a while what there is, and goes: in the middle of a load or of an unload. Then
+ * it stays away for longer than it was there, however long that takes here: else the module would
+ * never be unused.
+ */
+static void *reader_run(void *arg)
+{
+	struct vminspect_event events[32];
+	struct vminspect_events request;
+	struct reader *reader = arg;
+	unsigned long was_there = 1, since;
+	int device, fd;
+	ssize_t ret;
+
+	while (!READ_ONCE(stop)) {
+		usleep(rand_r(&reader->seed) % (4 * was_there));
+		since = now_us();
+		device = device_open();
+		if (device < 0)
+			continue;
+		reader->opened++;
+		request = request_all(ALL_KINDS);
+		request.flags = VMINSPECT_EVENTS_NONBLOCK;
+		fd = rand_r(&reader->seed) % 4 ? events_open(device, &request) : -1;
+		close(device);
+		if (fd < 0)
+			continue;
+		do {
+			ret = read(fd, events, sizeof(events));
+			reader->records += ret > 0 ? ret / sizeof(events[0]) : 0;
+		} while (ret > 0 && rand_r(&reader->seed) % 64);
+		close(fd);
+		was_there = now_us() - since;
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(reload, goes_on_under_a_swap_storm_with_readers, TIMEOUT)
+{
+	struct reader readers[READERS] = { 0 };
+	unsigned long i, refused = 0, opened = 0, records = 0;
+	struct memory before, after;
+	pid_t swappers[SWAPPERS];
+	int ret;
+
+	before = memory_used();
+	for (i = 0; i < SWAPPERS; i++) {
+		swappers[i] = fork();
+		if (!swappers[i])
+			swap_on_and_on();
+	}
+	stop = false;
+	for (i = 0; i < READERS; i++) {
+		readers[i].seed = i;
+		pthread_create(&readers[i].thread, NULL, reader_run, &readers[i]);
+	}
+	for (i = 0; i < self->rounds / 2;) {
+		ret = module_unload();
+		if (ret) {
+			ASSERT_EQ(-EAGAIN, ret);	/* somebody has it open */
+			refused++;
+			usleep(5000);
+			continue;
+		}
+		ASSERT_EQ(0, load(self->file));
+		i++;
+		if (i % 4 == 0)
+			usleep(50000);	/* for a reader to come */
+	}
+	WRITE_ONCE(stop, true);
+	for (i = 0; i < READERS; i++) {
+		pthread_join(readers[i].thread, NULL);
+		opened += readers[i].opened;
+		records += readers[i].records;
+	}
+	for (i = 0; i < SWAPPERS; i++)
+		process_end(swappers[i]);
+	TH_LOG("%lu times, refused %lu times, opened %lu times, %lu records", self->rounds / 2,
+	       refused, opened, records);
+	EXPECT_LT(0, refused);
+	EXPECT_LT(0, records);
+	after = memory_used();
+	expect_same(_metadata, &before, &after);
+}
+
+TEST_HARNESS_MAIN
