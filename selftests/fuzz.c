@@ -1154,6 +1154,7 @@ static void process_run(uint64_t seed)
 	struct sigaction action = { .sa_handler = interrupt };
 	struct start starts[THREADS];
 	pthread_t threads[THREADS];
+	sigset_t alarm;
 	int i;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -1164,6 +1165,10 @@ static void process_run(uint64_t seed)
 		starts[i].calls = ROUND_CALLS / PROCESSES / THREADS;
 		pthread_create(&threads[i], NULL, thread_run, &starts[i]);
 	}
+	/* They are for those that call, in turn: this one would take them all. */
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarm, NULL);
 	for (i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	_exit(0);
