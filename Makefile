@@ -27,6 +27,8 @@ BUILD_PACKAGES := gcc libc6-dev libjansson-dev libsmartcols-dev pkg-config \
 # redis-tools has the server's program as well, without a service that starts.
 TEST_PACKAGES := bpftrace busybox-static cpio dkms iproute2 jq kmod linux-perf linux-source perl \
 	procps qemu-system-x86 redis-tools shellcheck sparse trace-cmd util-linux xz-utils
+# For a kernel of one's own.
+KERNEL_PACKAGES := bc bison dwarves flex libelf-dev libssl-dev lz4
 
 # What is missing of the packages $(1) is installed, by root only.
 need = @missing=$$(for package in $(1); do \
@@ -103,8 +105,9 @@ MACHINES ?= host default la57 numa lockdown
 KERNEL ?=
 
 .PHONY: check
-check: packages	## run the tests; TESTS= names some, MACHINES= some machines, KERNEL=6.12|7.3 another kernel
+check: packages	## run the tests; TESTS= names some, MACHINES= some machines, KERNEL=6.12|7.3|debug another kernel
 	$(if $(filter 6.12 7.3,$(KERNEL)),$(call need,mmdebstrap))
+	$(if $(filter debug,$(KERNEL)),$(call need,$(KERNEL_PACKAGES)))
 	@$(MAKE) -s all selftests man
 	@selftests/check $(KERNEL:%=-k %) $(MACHINES:%=-m %) $(TESTS)
 
@@ -112,6 +115,10 @@ check: packages	## run the tests; TESTS= names some, MACHINES= some machines, KE
 check-kernels:	## all tests on all machines, on each kernel there is, in one table
 	@$(MAKE) check KERNEL='6.1 6.12 7.3' \
 		MACHINES='host default la57 numa lockdown swap kvm kvm-lockdown'
+
+.PHONY: check-debug
+check-debug:	## all tests on a kernel that finds errors of memory, locks and lifetimes; takes hours
+	@$(MAKE) check KERNEL=debug MACHINES='default la57 numa lockdown swap kvm kvm-lockdown'
 
 .PHONY: check-swap
 check-swap:	## the longer ones: programs that swap, watched by our tracer and by others
@@ -188,7 +195,7 @@ selftests: $(TEST_PROGRAMS) helpers
 	@$(MAKE) -s -C selftests/constructed KDIR=$(KDIR) O=$(O)
 
 TEST_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -isystem \
-	$(O)/linux/tools/testing/selftests
+	$(O)/linux/tools/testing/selftests -Dalarm=scaled_alarm
 
 # All there is in its machine: no libraries.
 $(O)/selftests/inner: private LDFLAGS := -static

@@ -1461,6 +1461,18 @@ int module_unload(void)
 	return syscall(SYS_delete_module, "vminspect", O_NONBLOCK) ? -errno : 0;
 }
 
+unsigned int time_scale(void)
+{
+	const char *scale = getenv("VMINSPECT_SCALE");
+
+	return scale && atoi(scale) > 0 ? atoi(scale) : 1;
+}
+
+unsigned int scaled_alarm(unsigned int seconds)
+{
+	return syscall(SYS_alarm, seconds * time_scale());
+}
+
 static int modprobe(void *parameters)
 {
 	execlp("modprobe", "modprobe", "-q", "vminspect", (char *)parameters, NULL);

@@ -187,6 +187,10 @@ pid_t child_stopped(void (*run)(void *arg), void *arg);
 /* A child that runs @run to its end: what that returned, or -1 if it was killed. */
 int child_run(int (*run)(void *arg), void *arg);
 
+/* What the harness has for alarm(): its limits are for the speed of the distribution's kernel. */
+unsigned int scaled_alarm(unsigned int seconds);
+unsigned int time_scale(void);	/* how many times as long things may take; see vm/run */
+
 int module_unload(void);	/* 0 or -errno; EAGAIN: somebody uses it */
 int module_load(const char *parameters);	/* modprobe's exit status */
 

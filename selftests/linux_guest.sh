@@ -15,7 +15,7 @@ cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 
 helpers=build/selftests
 mode=linux
-patience=300	# seconds: a kernel boots in an emulated machine in an emulated machine
+patience=$((300 * scale))	# seconds: a kernel boots in an emulated machine in an emulated machine
 marker=0x$(od -An -N 7 -t x8 /dev/urandom | tr -d ' ')
 log=$scratch/log
 khugepaged=/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs

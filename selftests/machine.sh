@@ -84,12 +84,15 @@ refuses_wrong_usage()
 	misuse '-m' -m
 	misuse '-c' -c 0 -- true
 	misuse '-c' -c two -- true
+	misuse '-m' -m 1T -- true
 	misuse '-s' -s 0 -- true
 	misuse '-z' -z 1G -- true
 	misuse 'exclude' -s 64 -z 64 -- true
 	misuse '5.10' -k 5.10 -- true
 	run env VMINSPECT_TIMEOUT=soon "$machine" true
 	equal 'status with a bad time limit' 2 "$status"
+	run env VMINSPECT_SCALE=slow "$machine" true
+	equal 'status with a bad scale' 2 "$status"
 	run "$machine" -h
 	equal 'status of -h' 0 "$status"
 	grep -q '^usage: run' "$out" || broken '-h does not explain'
@@ -383,6 +386,62 @@ kernel_log_is_read()
 }
 promise 'a warning in the kernel log is a failure though the command succeeds' kernel_log_is_read
 
+# What checkers of the kernel say first, and what is said where nothing is wrong.
+reports()
+{
+	cat <<-'EOF'
+	BUG: KASAN: slab-out-of-bounds in lkdtm_SLAB_LINEAR_OVERFLOW+0x8d/0xf0 [lkdtm]
+	BUG: sleeping function called from invalid context at include/linux/sched/mm.h:274
+	BUG: using smp_processor_id() in preemptible [00000000] code: vminspect/512
+	BUG: MAX_LOCKDEP_ENTRIES too low!
+	WARNING: possible circular locking dependency detected
+	WARNING: inconsistent lock state
+	WARNING: suspicious RCU usage
+	INFO: trying to register non-static key.
+	turning off the locking correctness validator.
+	UBSAN: shift-out-of-bounds in module/entry.c:12:3
+	ODEBUG: free active (active state 0) object type: timer_list hint: 0x0
+	unreferenced object 0xffff888008abcd00 (size 64):
+	kmemleak: Kernel memory leak detector disabled
+	kmemleak: Memory pool empty, consider increasing CONFIG_DEBUG_KMEMLEAK_MEM_POOL_SIZE
+	kernel BUG at mm/page_table_check.c:122!
+	INFO: task vminspect:512 blocked for more than 300 seconds.
+	watchdog: BUG: soft lockup - CPU#1 stuck for 52s! [vminspect:512]
+	rcu: INFO: rcu_preempt self-detected stall on CPU
+	list_del corruption, ffff888008abcd00->next is LIST_POISON1
+	EOF
+}
+
+remarks()
+{
+	cat <<-'EOF'
+	kmemleak: Kernel memory leak detector initialized (mem pool available: 34567)
+	kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
+	kmemleak: none of ours: kmalloc_trace+0x2a/0x90 acpi_init+0x12/0x40
+	kasan: KernelAddressSanitizer initialized
+	Lock dependency validator: Copyright (c) 2006 Red Hat, Inc., Ingo Molnar
+	ODEBUG selftest passed
+	traps: kinds[512] general protection fault ip:55d sp:7ff error:0 in kinds[55d+1000]
+	storm invoked oom-killer: gfp_mask=0x140cca, order=0, oom_score_adj=0
+	Call Trace:
+	EOF
+}
+
+reports_are_told_from_remarks()
+{
+	local complaint=${machine%/run}/complaint line
+
+	reports | while read -r line; do
+		printf '[    1.5] before\n[    2.5] %s\r\n[    3.5] after\n' "$line" >log
+		"$complaint" log | grep -qF -- "$line" || broken "nobody complains of: $line"
+	done
+	remarks | sed 's/^/[    2.5] /' >log
+	equal 'complaint of what is none' '' "$("$complaint" log)"
+	rm log
+}
+promise 'what each checker of the kernel reports is noticed, and no remark is taken for a report' \
+	reports_are_told_from_remarks
+
 panic_is_noticed()
 {
 	boot 99 -- sh -c 'echo before; echo c >/proc/sysrq-trigger; sleep 100'
@@ -399,5 +458,28 @@ reader_may_go_away()
 	left_nothing
 }
 promise 'when nobody reads the output any more the machine ends' reader_may_go_away
+
+#
+# The kernel that finds errors, if it has been built.
+#
+
+# found WORDS COMMAND
+found()
+{
+	boot 99 -k debug -m 1G -- sh -c "$2"
+	has_message "$1"
+}
+
+finds_errors()
+{
+	local trigger='modprobe lkdtm; cat >/sys/kernel/debug/provoke-crash/DIRECT'
+
+	"${machine%/run}/debug-kernel" -q || { skip 'it has not been built; make check-debug does'; return; }
+	boot 0 -k debug -- sh -c 'uname -r; echo "$VMINSPECT_SCALE"; vminspect info >/dev/null'
+	equal output $'vminspect-debug\n6' "$(sed 's/^[0-9.]*-//' "$out")"
+	found 'KASAN: slab-out-of-bounds' "echo SLAB_LINEAR_OVERFLOW | { $trigger; }"
+	found 'unreferenced object' 'modprobe kmemleak-test; rmmod kmemleak-test'
+}
+promise 'the kernel that finds errors finds writes beyond an object and memory that is lost' finds_errors
 
 keep_promises

@@ -31,7 +31,8 @@ promises=()
 tests=()
 started=()
 nr_started=0
-patience=60
+scale=${VMINSPECT_SCALE:-1}	# what takes a second on the distribution's kernel
+patience=$((60 * scale))
 at_end=()
 
 # shellcheck disable=SC2317	# called by the trap
@@ -209,7 +210,7 @@ ask()
 	echo "$1" >&"$to"
 	shift
 	reply=nothing
-	read -r -t 30 -u "$from" "$@" reply
+	read -r -t $((30 * scale)) -u "$from" "$@" reply
 }
 
 end()
