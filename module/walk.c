@@ -734,7 +734,8 @@ void vmi_walk_range(struct vmi_walk *walk)
 	VMA_ITERATOR(vmas, walk->mm, walk->next);
 	struct vm_area_struct *vma;
 
-	mmap_assert_locked(walk->mm);
+	/* Not mmap_assert_locked(): with DEBUG_VM 6.1 calls dump_mm() there, which no module may. */
+	lockdep_assert_held(&walk->mm->mmap_lock);
 	walk->budget = VMI_WALK_BUDGET;
 	walk->busy = NULL;
 	walk->strange = false;
