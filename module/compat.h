@@ -14,6 +14,8 @@
  * SWP_FS_OPS              7.3         gone; told by the area's operations
  * inuse_pages             6.14        an atomic with a bit above the number
  * folio->swap             6.6         older: the page's private word
+ * pages of zeroes         6.12        not written to swap, nor read; older: like any other
+ * bio of several pages    7.3         part of struct swap_iocb; older: counted by the bio
  * swap and zswap calls    6.5, 7.0    other names, arguments and results: VMI_COMPAT_*
  * KVM: number of address  6.8         a function; older: a constant
  * KVM: guest_memfd        6.8         older: no such slots
@@ -23,6 +25,7 @@
 #ifndef VMI_COMPAT_H
 #define VMI_COMPAT_H
 
+#include <linux/bio.h>
 #include <linux/ftrace.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
@@ -320,6 +323,43 @@ static inline bool vmi_compat_zswap_stored(unsigned long returned)
 #else
 	return !(int)returned;
 #endif
+}
+
+/*
+ * 6.12: of a page of zeroes only that is kept. swap_read_folio() then returns before it asks
+ * zswap, which it does for any other; without zswap it can't be told from a page that was read
+ * at once.
+ */
+static inline bool vmi_compat_swap_keeps_zeroes(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	return IS_ENABLED(CONFIG_ZSWAP);
+#else
+	return false;
+#endif
+}
+
+/**
+ * vmi_compat_swap_bio_folios() - of how many folios is a bio of the swap code?
+ * @bio: one that VMI_COMPAT_READ_DONE or VMI_COMPAT_WRITE_DONE is called with
+ *
+ * 7.3: it is part of a struct swap_iocb, which counts them: the bio is made with a full table
+ * and bi_vcnt 0 (swap_bdev_submit_read() in mm/page_io.c). Both are freed only by the function
+ * that is being entered.
+ */
+static inline unsigned int vmi_compat_swap_bio_folios(const struct bio *bio)
+{
+#ifdef SWAP_OPS_F_REQUIRE_NOFS
+	return container_of(bio, struct swap_iocb, bio)->nr_bvecs;
+#else
+	return bio->bi_vcnt;
+#endif
+}
+
+/* One of them: each has an element of the bio's table to itself. */
+static inline struct folio *vmi_compat_swap_bio_folio(const struct bio *bio, unsigned int nr)
+{
+	return page_folio(bio->bi_io_vec[nr].bv_page);
 }
 
 /* How many pages are being mapped at once, at the entry of VMI_COMPAT_MAPPED. */

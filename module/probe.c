@@ -336,6 +336,7 @@ static int swap_page_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 		.va = vmf->address & PAGE_MASK,
 		.slot = slot,
 		.start_ns = ktime_get_ns(),
+		.vma_lock = vmi_compat_fault_vma_lock(vmf->flags),
 	};
 	/*
 	 * Without one of these it is another fault: the one before was given up for a
@@ -717,12 +718,14 @@ static void writing(struct ftrace_regs *regs)
 /**
  * struct io_call - a call that reads or writes a page
  * @folio: the page; the caller holds a reference until it goes on
- * @key: in flight
+ * @task: read: the caller's place, if there was one
+ * @key: in flight; 0: nobody wants to know
  * @start_ns: since when
- * @slot: zswap: the slot
+ * @slot: read, and zswap: the slot
  */
 struct io_call {
 	struct folio *folio;
+	struct vmi_task *task;
 	u64 key;
 	u64 start_ns;
 	u64 slot;
@@ -788,13 +791,16 @@ static void io_start(struct io_call *call, struct making *making)
 		vmi_event_record(&flight.event, flight.readers);
 }
 
-static void io_end(const struct io_call *call, bool failed)
+/* @source: as in flight_record(): 0: as it was thought to be */
+static void io_end(const struct io_call *call, u8 source, bool failed)
 {
 	struct vmi_flight flight;
 
+	if (!call->key)
+		return;
 	rcu_read_lock();
 	if (vmi_flight_take(call->key, call->start_ns, &flight))
-		flight_record(&flight, 0, failed);
+		flight_record(&flight, source, failed);
 	rcu_read_unlock();
 }
 
@@ -804,7 +810,7 @@ static bool io_by_file_system(const struct io_call *call)
 	swp_entry_t entry = { .val = vmi_flight_slot(call->key) };
 	struct vmi_flight flight;
 
-	if (!vmi_swap_by_file_system(swp_type(entry)))
+	if (!call->key || !vmi_swap_by_file_system(swp_type(entry)))
 		return false;
 	rcu_read_lock();
 	if (vmi_flight_take(call->key, call->start_ns, &flight))
@@ -820,14 +826,26 @@ static int read_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 	struct io_call *call = (struct io_call *)ri->data;
 	struct making making;
 
-	if (!probe_wanted(VMINSPECT_EVENT_READ))
-		return 1;
-	*call = (struct io_call){ .folio = folio };
-	rcu_read_lock();
-	read_making(&making, folio, vmi_compat_folio_slot(folio), folio_nr_pages(folio));
-	io_start(call, &making);
-	rcu_read_unlock();
+	*call = (struct io_call){ .folio = folio, .slot = vmi_compat_folio_slot(folio) };
+	if (probe_wanted(VMINSPECT_EVENT_READ)) {
+		rcu_read_lock();
+		read_making(&making, folio, call->slot, folio_nr_pages(folio));
+		io_start(call, &making);
+		rcu_read_unlock();
+	}
+	call->task = vmi_task_enter(VMI_TASK_READ);
+	if (call->task)
+		call->task->zswap_asked = false;
 	return 0;
+}
+
+/* Where was it read from, as far as can be told without zswap's answer? */
+static u8 read_source(const struct io_call *call)
+{
+	if (vmi_compat_swap_keeps_zeroes() && call->task && !call->task->zswap_asked &&
+	    folio_test_uptodate(call->folio))
+		return VMINSPECT_SOURCE_ZERO;
+	return vmi_swap_source(swp_type((swp_entry_t){ call->slot }));
 }
 
 /*
@@ -838,13 +856,14 @@ static int read_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 static int read_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	const struct io_call *call = (struct io_call *)ri->data;
-	swp_entry_t entry = { .val = vmi_flight_slot(call->key) };
+	u8 source = read_source(call);
 
 	if (folio_test_uptodate(call->folio))
-		io_end(call, false);
+		io_end(call, source, false);
 	else if (!io_by_file_system(call) && !folio_test_locked(call->folio))
-		io_end(call, true);
-	fault_found(entry.val, folio_nr_pages(call->folio), vmi_swap_source(swp_type(entry)));
+		io_end(call, source, true);
+	fault_found(call->slot, folio_nr_pages(call->folio), source);
+	vmi_task_leave(call->task, VMI_TASK_READ);
 	return 0;
 }
 
@@ -871,7 +890,7 @@ static int write_device_exit(struct kretprobe_instance *ri, struct pt_regs *regs
 	const struct io_call *call = (struct io_call *)ri->data;
 
 	if (!io_by_file_system(call) && !folio_test_writeback(call->folio))
-		io_end(call, false);
+		io_end(call, 0, false);
 	return 0;
 }
 
@@ -886,6 +905,15 @@ static int zswap_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 		.start_ns = ktime_get_ns(),
 	};
 	return 0;
+}
+
+static int zswap_load_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct vmi_task *task = vmi_task_find();
+
+	if (task && task->doing & VMI_TASK_READ)
+		task->zswap_asked = true;
+	return zswap_entry(ri, regs);
 }
 
 static int zswap_load_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
@@ -928,14 +956,16 @@ static int zswap_store_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 static void bio_done(struct bio *bio, u8 kind)
 {
 	struct vmi_flight flight;
-	struct folio_iter iter;
+	struct folio *folio;
+	unsigned int i;
 	u64 key;
 
 	rcu_read_lock();
-	bio_for_each_folio_all(iter, bio) {
-		if (!folio_test_swapcache(iter.folio))
+	for (i = 0; i < vmi_compat_swap_bio_folios(bio); i++) {
+		folio = vmi_compat_swap_bio_folio(bio, i);
+		if (!folio_test_swapcache(folio))
 			continue;
-		key = vmi_flight_key(kind, vmi_compat_folio_slot(iter.folio));
+		key = vmi_flight_key(kind, vmi_compat_folio_slot(folio));
 		if (vmi_flight_take(key, 0, &flight))
 			flight_record(&flight, 0, bio->bi_status);
 	}
@@ -1044,13 +1074,13 @@ static struct hook hooks[] = {
 	  .entry = shmem_out_entry, .exit = shmem_out_exit,
 	  .size = sizeof(struct task_call), .depth = 512,
 	  .absent = !IS_ENABLED(CONFIG_SHMEM) },
-	{ .name = VMI_COMPAT_ZSWAP_LOAD, .kinds = ON_IN | ON_READ, .entry = zswap_entry,
+	{ .name = VMI_COMPAT_ZSWAP_LOAD, .kinds = ON_IN | ON_READ, .entry = zswap_load_entry,
 	  .exit = zswap_load_exit, .size = sizeof(struct io_call), .depth = 512,
 	  .absent = !IS_ENABLED(CONFIG_ZSWAP) },
 	{ .name = VMI_COMPAT_ZSWAP_STORE, .kinds = ON_WRITE, .entry = zswap_entry,
 	  .exit = zswap_store_exit, .size = sizeof(struct io_call), .depth = 512,
 	  .absent = !IS_ENABLED(CONFIG_ZSWAP) },
-	{ .name = VMI_COMPAT_READ, .kinds = ON_READ, .entry = read_entry,
+	{ .name = VMI_COMPAT_READ, .kinds = ON_IN | ON_READ, .entry = read_entry,
 	  .exit = read_exit, .size = sizeof(struct io_call), .depth = 1024 },
 	{ .name = "__swap_writepage", .kinds = ON_WRITE, .entry = write_device_entry,
 	  .exit = write_device_exit, .size = sizeof(struct io_call), .depth = 512 },

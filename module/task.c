@@ -16,6 +16,7 @@
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
+#include <uapi/vminspect.h>
 
 #include "task.h"
 
@@ -201,6 +202,17 @@ static bool retry_same(const struct retry_set *set, unsigned int i,
 	return kept->mm == fault->mm && kept->va == fault->va && kept->slot == fault->slot;
 }
 
+/*
+ * A try under the lock of the mapping alone comes first. The kernel says of the next one that
+ * it is another only if the first was a major one; otherwise that may be it. A task has one
+ * fault at a time: all else means that it gave up (do_user_addr_fault() in
+ * arch/x86/mm/fault.c), and faults anew.
+ */
+static bool retry_untold(const struct vmi_fault *kept, const struct vmi_fault *fault)
+{
+	return kept->vma_lock && !fault->vma_lock && !(kept->flags & VMINSPECT_EVENT_MAJOR);
+}
+
 /**
  * vmi_task_resume_fault() - the calling task faults
  * @fault: on what; if this is another try, what is known of the first is added
@@ -218,8 +230,7 @@ void vmi_task_resume_fault(struct vmi_fault *fault, bool tried)
 	for (i = 0; i < SET_SIZE; i++) {
 		if (set->tasks[i] != current)
 			continue;
-		/* A task has one fault at a time: another one means that it gave up. */
-		if (retry_same(set, i, fault) && (tried || set->faults[i].vma_lock))
+		if (retry_same(set, i, fault) && (tried || retry_untold(&set->faults[i], fault)))
 			*fault = set->faults[i];
 		set->tasks[i] = NULL;
 		set->nr--;

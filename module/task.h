@@ -40,6 +40,7 @@ struct vmi_fault {
 #define VMI_TASK_RECLAIM	BIT(1)	/* reclaim is valid */
 #define VMI_TASK_SWAPOFF	BIT(2)
 #define VMI_TASK_SHMEM		BIT(3)	/* shmem is valid */
+#define VMI_TASK_READ		BIT(4)	/* zswap_asked is valid */
 
 /**
  * struct vmi_task - what a task is in the middle of
@@ -47,12 +48,14 @@ struct vmi_fault {
  * @doing: mask of VMI_TASK_*
  * @reclaim: as what it reclaims: VMINSPECT_AS_*
  * @fault: on its stack of probes
+ * @zswap_asked: of the page that it reads zswap was asked
  * @shmem: a page of shared memory that is going out: its inode's number, ...
  */
 struct vmi_task {
 	struct task_struct *task;
 	u32 doing;
 	u8 reclaim;
+	bool zswap_asked;
 	struct vmi_fault *fault;
 	struct {
 		u64 inode;

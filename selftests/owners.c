@@ -730,12 +730,13 @@ static void load_without(struct __test_metadata *_metadata, struct _test_data_ow
 
 TEST_F_TIMEOUT(owners, kind_that_is_missing_has_no_records, TIMEOUT)
 {
-	static const struct {
+	const struct {
 		const char *avoid;
 		uint32_t missing;
 	} cases[] = {
 		{ "avoid=__swap_writepage", KIND(WRITE) },
-		{ "avoid=end_swap_bio_read", KIND(READ) },
+		{ kernel_since(7, 0) ? "avoid=swap_bio_read_end_io" :
+				       "avoid=end_swap_bio_read", KIND(READ) },
 		{ "avoid=do_swap_page", KIND(SWAP_IN) | KIND(READ) },
 		{ "avoid=mm_vmscan_direct_reclaim_end", KIND(SWAP_OUT) | KIND(WRITE) },
 	};

@@ -116,6 +116,7 @@ struct counters counters_read(void)
 	return (struct counters) {
 		.in = vmstat("pswpin"), .out = vmstat("pswpout"),
 		.zswap_in = vmstat("zswpin"), .zswap_out = vmstat("zswpout"),
+		.zero_in = vmstat("swpin_zero"),
 	};
 }
 
@@ -192,7 +193,10 @@ static int swapper_run(const struct storm *storm, struct doing *doing, int go, i
 	doing->map = storm_map(storm, doing);
 	if (!doing->map)
 		return 4;
-	fill(doing->map, storm->nr * SZ_4K);
+	if (storm->zero)
+		memset(doing->map, 0, storm->nr * SZ_4K);
+	else
+		fill(doing->map, storm->nr * SZ_4K);
 	step(go, done);
 	if (storm->shared ? page_out_shared(doing->map, storm->nr * SZ_4K) :
 			    page_out(doing->map, storm->nr * SZ_4K))

@@ -23,6 +23,7 @@
 /* Sources, as a mask */
 #define ON_DEVICE	(1U << VMINSPECT_SOURCE_DEVICE | 1U << VMINSPECT_SOURCE_ZRAM)
 #define ON_ZSWAP	(1U << VMINSPECT_SOURCE_ZSWAP)
+#define KEPT_AS_ZERO	(1U << VMINSPECT_SOURCE_ZERO)
 
 /* Reads in a thread of its own, until it is ended; memory of its own stays in. */
 #define RECORDER_MAX	(1UL << 18)
@@ -36,7 +37,7 @@ struct recorder {
 };
 
 struct counters {
-	long in, out, zswap_in, zswap_out;
+	long in, out, zswap_in, zswap_out, zero_in;
 };
 
 struct doing;
@@ -45,6 +46,7 @@ struct storm {
 	size_t nr;		/* pages of each process */
 	bool shared;		/* a memfd instead of anonymous memory */
 	size_t page;		/* SZ_2M: huge pages */
+	bool zero;		/* filled with zeroes */
 	/* What a process does and exits with, instead of filling, pushing out, touching. */
 	int (*run)(const struct storm *storm, struct doing *doing, int go, int done);
 };
