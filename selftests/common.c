@@ -945,6 +945,27 @@ int page_out_shared(void *va, size_t size)
 	return -EAGAIN;
 }
 
+static void nothing(int signal)
+{
+	(void)signal;
+}
+
+/*
+ * Kernels such as 6.12 tell who does so that its memory failed, by a signal that can't be
+ * ignored (MF_ACTION_REQUIRED in madvise_inject_error()). It comes as madvise() returns.
+ */
+int memory_fail(void *va, size_t size)
+{
+	const struct sigaction caught = { .sa_handler = nothing };
+	struct sigaction before;
+	int ret;
+
+	sigaction(SIGBUS, &caught, &before);
+	ret = madvise(va, size, MADV_HWPOISON) ? -errno : 0;
+	sigaction(SIGBUS, &before, NULL);
+	return ret;
+}
+
 void *map_huge(size_t size)
 {
 	char *map = map_aligned(size, SZ_2M);

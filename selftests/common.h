@@ -139,6 +139,7 @@ const char *look_range(struct looker *look, const void *va, size_t size);
 void *map_anon(size_t size, int prot);		/* NULL on failure */
 void *map_aligned(size_t size, size_t align);	/* anonymous, readable, writable */
 int page_out(void *va, size_t size);		/* until pagemap says swapped */
+int memory_fail(void *va, size_t size);		/* MADV_HWPOISON: 0 or -errno */
 int page_out_shared(void *va, size_t size);	/* until smaps says so */
 void *map_small(size_t size);		/* small pages, whatever the policy is */
 void *map_huge(size_t size);		/* transparent huge pages, not touched yet */

@@ -372,7 +372,7 @@ TEST_F(tables, whose_memory_failed_are_not_in_memory)
 	ASSERT_EQ(0, set_slot(self->vm, 1, OTHER, table, SZ_4K));
 	ASSERT_EQ(0, walk_from(OTHER, DATA));
 	EXPECT_EQ(VMINSPECT_FAULT_NOT_PRESENT, self->walk.fault);
-	if (madvise(table, SZ_4K, MADV_HWPOISON))
+	if (memory_fail(table, SZ_4K))
 		SKIP(return, "MADV_HWPOISON");
 	ASSERT_EQ(0, walk_from(OTHER, DATA));
 	EXPECT_ABSENT(4, VMINSPECT_STATE_POISONED);
@@ -396,7 +396,7 @@ TEST_F(tables, whose_memory_failed_and_stays_mapped_are_refused)
 	ASSERT_EQ(0, walk_from(OTHER, DATA));
 	EXPECT_EQ(VMINSPECT_FAULT_NOT_PRESENT, self->walk.fault);
 	frame = pagemap_entry(pagemap, table) & PM_PFN_MASK;
-	madvise(table, SZ_4K, MADV_HWPOISON);
+	memory_fail(table, SZ_4K);
 	if (!(kpage_flags(frame) & BIT(KPF_HWPOISON)))
 		SKIP(return, "MADV_HWPOISON");
 	ASSERT_EQ(frame, pagemap_entry(pagemap, table) & PM_PFN_MASK);

@@ -230,6 +230,7 @@ TEST_F_TIMEOUT(physical, every_page_of_an_extent_is_where_it_says, TIMEOUT)
 #define BIT_DIRTY	(1ULL << 6)
 #define BIT_PAGE_SIZE	(1ULL << 7)
 #define BIT_GLOBAL	(1ULL << 8)
+#define BIT_SAVED_DIRTY	(1ULL << 58)
 #define BIT_NX		(1ULL << 63)
 #define ADDRESS		0x000ffffffffff000ULL
 
@@ -245,6 +246,12 @@ static uint32_t flags_by_manual(uint64_t raw, unsigned int level)
 	flags |= raw & BIT_GLOBAL ? VMINSPECT_PAGE_GLOBAL : 0;
 	flags |= raw & BIT_ACCESSED ? VMINSPECT_PAGE_YOUNG : 0;
 	flags |= raw & BIT_DIRTY ? VMINSPECT_PAGE_DIRTY : 0;
+	/*
+	 * Since 6.6 the kernel moves the dirty bit of an entry that can't be written there:
+	 * both together mean a shadow stack (pte_mksaveddirty() in asm/pgtable.h).
+	 */
+	if (kernel_since(6, 6) && raw & BIT_SAVED_DIRTY)
+		flags |= VMINSPECT_PAGE_DIRTY;
 	if (level > 1 && raw & BIT_PAGE_SIZE)
 		flags |= VMINSPECT_PAGE_HUGE;
 	return flags;

@@ -476,8 +476,11 @@ promise 'maps --range is the part asked for, and cuts even a huge page' maps_ran
 
 maps_split_splits()
 {
-	local start end
+	local start end runs=17
 
+	# mprotect() of 7.3 makes several pages of a large one that are alike soft-dirty if any is dirty
+	# (modify_prot_start_ptes() in linux/pgtable.h): so those behind the last one written are.
+	[ "$(uname -r | cut -d. -f1)" -ge 7 ] && runs=16
 	start specimen runs
 	read -r start end <<<"${lines[0]}"
 	works vminspect maps --extents -r -n -o START,END,MIXED --range "$start-$end" "$pid"
@@ -487,7 +490,7 @@ maps_split_splits()
 	pagemap "$pid" "$start" "$end" | awk '{ dirty = $5 ~ /soft_dirty/ }
 		NR == 1 || dirty != last { print $1, dirty }
 		{ last = dirty }' >"$scratch/wanted"
-	equal 'runs that soft-dirty bits make' 17 "$(wc -l <"$scratch/wanted")"
+	equal 'runs that soft-dirty bits make' $runs "$(wc -l <"$scratch/wanted")"
 	works vminspect maps --extents -r -n -o START,FLAGS,MIXED --range "$start-$end" \
 		--split soft_dirty "$pid"
 	awk -F'[ ]' '{ print $1, "," $2 "," ~ /,soft_dirty,/, $3 ~ /soft_dirty/ ? "mixed" : "" }' \
