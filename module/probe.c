@@ -431,7 +431,8 @@ static int shmem_in_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 		flags |= VMINSPECT_EVENT_MAJOR;
 	if (!fault->source && flags & VMINSPECT_EVENT_MAJOR)
 		fault->source = vmi_swap_source(swp_type((swp_entry_t){ fault->slot }));
-	else if (!fault->source && (call->major || call->cached))
+	/* What this call reads itself read_exit() tells it, if it has a place to be told at. */
+	else if (!fault->source && (call->major || call->cached || call->task))
 		fault->source = VMINSPECT_SOURCE_CACHE;
 	if (!(int)regs_return_value(regs) && probe_wanted(VMINSPECT_EVENT_SWAP_IN)) {
 		fault->pages = folio_nr_pages(*call->foliop);

@@ -902,7 +902,7 @@ static bool all_swapped(int pagemap, const char *va, size_t size)
  * pushed out from. Before pages are moved between nodes all processors do that, if there is
  * nothing to move, too (do_migrate_pages() in mm/mempolicy.c).
  */
-static void drain_new_pages(void)
+void drain_new_pages(void)
 {
 	unsigned long nodes = 1;
 

@@ -138,6 +138,7 @@ const char *look_range(struct looker *look, const void *va, size_t size);
 /* Making things happen */
 void *map_anon(size_t size, int prot);		/* NULL on failure */
 void *map_aligned(size_t size, size_t align);	/* anonymous, readable, writable */
+void drain_new_pages(void);			/* no processor keeps a page to itself */
 int page_out(void *va, size_t size);		/* until pagemap says swapped */
 int memory_fail(void *va, size_t size);		/* MADV_HWPOISON: 0 or -errno */
 int page_out_shared(void *va, size_t size);	/* until smaps says so */
