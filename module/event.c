@@ -120,7 +120,8 @@ struct vmi_reader *vmi_event_reader_alloc(u32 ring_records)
 	for (i = 0; i < nr_rings; i++) {
 		reader->rings[i].records = __vmalloc(array_size(ring_records,
 								sizeof(struct vminspect_event)),
-						     GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+						     GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+						     __GFP_NOWARN);
 		if (!reader->rings[i].records) {
 			vmi_event_reader_free(reader);
 			return NULL;

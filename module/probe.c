@@ -1183,6 +1183,7 @@ static struct point points[] = {
  *	tracepoints_mutex, which registering a probe at a tracepoint takes
  * users: how many readers want each kind; by bit number
  * started: the tables are there
+ * starved: attaching has failed for want of memory: what is missing may be had another time
  * missed: calls that the probes attached before passed over
  * trace_lock: of what follows, which is changed within tracepoints_mutex
  * traced: mask of kinds whose tracepoints are enabled
@@ -1193,6 +1194,7 @@ static struct {
 	struct mutex lock;	/* attaching and detaching, and all that follows */
 	unsigned int users[32];
 	bool started;
+	bool starved;
 	u64 missed;
 	spinlock_t trace_lock;	/* what follows */
 	u32 traced;
@@ -1227,16 +1229,26 @@ static int beat_handler(struct kprobe *probe, struct pt_regs *regs)
  * ours, since a probe of a module's function holds the module for a moment, and unloading
  * would fail.
  */
-static bool probes_work(void)
+static int probes_work(void)
 {
 	struct kprobe probe = { .symbol_name = "kstrdup", .pre_handler = beat_handler };
+	int ret;
 
 	WRITE_ONCE(beats, 0);
-	if (register_kprobe(&probe))
-		return false;
+	ret = register_kprobe(&probe);
+	if (ret)
+		return ret == -ENOMEM ? -ENOMEM : -EOPNOTSUPP;
 	kfree(kstrdup("", GFP_KERNEL));
 	unregister_kprobe(&probe);
-	return READ_ONCE(beats);
+	return READ_ONCE(beats) ? 0 : -EOPNOTSUPP;
+}
+
+/* Whether what @error is of is attached now. */
+static bool is_attached(int error)
+{
+	if (error == -ENOMEM)
+		want.starved = true;
+	return !error;
 }
 
 static bool hook_attach(struct hook *hook)
@@ -1250,7 +1262,7 @@ static bool hook_attach(struct hook *hook)
 		.data_size = hook->size,
 		.maxactive = hook->depth,
 	};
-	hook->attached = !register_kretprobe(&hook->probe);
+	hook->attached = is_attached(register_kretprobe(&hook->probe));
 	return hook->attached;
 }
 
@@ -1274,7 +1286,7 @@ static u32 group_attach(struct entry_group *group, u32 wanted)
 	unsigned int i;
 
 	if (!group->attached && group_usable(group, wanted))
-		group->attached = !register_ftrace_function(&group->ops);
+		group->attached = is_attached(register_ftrace_function(&group->ops));
 	for (i = 0; i < group->nr; i++)
 		if (!group->attached || !group->entries[i].ip)
 			missing |= group->entries[i].kinds;
@@ -1305,7 +1317,8 @@ static bool points_complete(u32 kinds)
 static bool point_attach(struct point *point)
 {
 	if (!point->attached && points_complete(point->kinds))
-		point->attached = !tracepoint_probe_register(point->tracepoint, point->probe, NULL);
+		point->attached = is_attached(tracepoint_probe_register(point->tracepoint,
+									point->probe, NULL));
 	return point->attached;
 }
 
@@ -1380,8 +1393,6 @@ static int probe_start(void)
 
 	if (want.started)
 		return 0;
-	if (!probes_work())
-		return -EOPNOTSUPP;
 	ret = vmi_task_start();
 	if (ret)
 		return ret;
@@ -1391,10 +1402,15 @@ static int probe_start(void)
 	ret = vmi_flight_start();
 	if (ret)
 		goto err_stop_owner;
+	ret = probes_work();
+	if (ret)
+		goto err_stop_flight;
 	vmi_swap_learn();
 	want.started = true;
 	return 0;
 
+err_stop_flight:
+	vmi_flight_stop();
 err_stop_owner:
 	vmi_owner_stop();
 err_stop_task:
@@ -1444,10 +1460,11 @@ static int probe_update(u32 *missing)
 	ret = probe_start();
 	if (ret)
 		return ret;
+	want.starved = false;
 	*missing = probe_attach(wanted);
 	/* A kind that lacks one of its probes would be told in part: it is not. */
 	WRITE_ONCE(wanted_kinds, wanted & VMINSPECT_EVENT_KINDS & ~*missing);
-	return 0;
+	return want.starved ? -ENOMEM : 0;
 }
 
 static void want_count(u32 wanted, int by)

@@ -734,7 +734,7 @@ void vmi_walk_range(struct vmi_walk *walk)
 	VMA_ITERATOR(vmas, walk->mm, walk->next);
 	struct vm_area_struct *vma;
 
-	/* Not mmap_assert_locked(): with DEBUG_VM 6.1 calls dump_mm() there, which no module may. */
+	/* Not mmap_assert_locked(): DEBUG_VM has it call dump_mm() in 6.1, which no module may. */
 	lockdep_assert_held(&walk->mm->mmap_lock);
 	walk->budget = VMI_WALK_BUDGET;
 	walk->busy = NULL;
