@@ -11,7 +11,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -109,7 +109,7 @@ TEST_F_TIMEOUT(reload, leaves_nothing_behind, TIMEOUT)
 
 	for (i = 0; i < self->rounds / 2; i++) {
 		ASSERT_EQ(0, module_unload());
-		if (i == 10)	/* caches have filled */
+		if (i == self->rounds / 8)	/* caches have filled */
 			before = memory_used();
 		ASSERT_EQ(0, load(self->file));
 	}
@@ -120,6 +120,7 @@ TEST_F_TIMEOUT(reload, leaves_nothing_behind, TIMEOUT)
 }
 
 static bool stop;
+static unsigned long records;	/* that all readers have read */
 
 /* Out and in again, for as long as the test. */
 static void swap_on_and_on(void)
@@ -139,7 +140,7 @@ static void swap_on_and_on(void)
 struct reader {
 	pthread_t thread;
 	unsigned int seed;
-	unsigned long opened, records;
+	unsigned long opened;
 };
 
 static unsigned long now_us(void)
@@ -177,9 +178,12 @@ static void *reader_run(void *arg)
 		close(device);
 		if (fd < 0)
 			continue;
+		poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 5000);
 		do {
 			ret = read(fd, events, sizeof(events));
-			reader->records += ret > 0 ? ret / sizeof(events[0]) : 0;
+			if (ret > 0)
+				__atomic_add_fetch(&records, ret / sizeof(events[0]),
+						   __ATOMIC_RELAXED);
 		} while (ret > 0 && rand_r(&reader->seed) % 64);
 		close(fd);
 		was_there = now_us() - since;
@@ -190,7 +194,7 @@ static void *reader_run(void *arg)
 TEST_F_TIMEOUT(reload, goes_on_under_a_swap_storm_with_readers, TIMEOUT)
 {
 	struct reader readers[READERS] = { 0 };
-	unsigned long i, refused = 0, opened = 0, records = 0;
+	unsigned long i, tries, seen, refused = 0, opened = 0;
 	struct memory before, after;
 	pid_t swappers[SWAPPERS];
 	int ret;
@@ -216,14 +220,18 @@ TEST_F_TIMEOUT(reload, goes_on_under_a_swap_storm_with_readers, TIMEOUT)
 		}
 		ASSERT_EQ(0, load(self->file));
 		i++;
-		if (i % 4 == 0)
-			usleep(50000);	/* for a reader to come */
+		/* for a reader to come, and to have read */
+		seen = __atomic_load_n(&records, __ATOMIC_RELAXED);
+		for (tries = i % 5 ? 600 : 0; tries < 600; tries++) {
+			if (__atomic_load_n(&records, __ATOMIC_RELAXED) != seen)
+				break;
+			usleep(50000);
+		}
 	}
 	WRITE_ONCE(stop, true);
 	for (i = 0; i < READERS; i++) {
 		pthread_join(readers[i].thread, NULL);
 		opened += readers[i].opened;
-		records += readers[i].records;
 	}
 	for (i = 0; i < SWAPPERS; i++)
 		process_end(swappers[i]);
