@@ -1395,8 +1395,12 @@ static long slab_objects(const char *cache)
 	size_t len = strlen(cache);
 	long objects = -1;
 	char line[512];
-	FILE *slabs = fopen("/proc/slabinfo", "re");
+	FILE *slabs;
 
+	/* What is free but kept does not count, nor what KASAN keeps to see it used. */
+	snprintf(line, sizeof(line), "/sys/kernel/slab/%s/shrink", cache);
+	write_file(line, "1");
+	slabs = fopen("/proc/slabinfo", "re");
 	while (slabs && objects < 0 && fgets(line, sizeof(line), slabs))
 		if (!strncmp(line, cache, len) && line[len] == ' ')
 			objects = strtol(line + len, NULL, 10);
@@ -1466,6 +1470,8 @@ TEST_F_TIMEOUT(command, leaves_nothing_behind, 120)
 		if (binds)
 			close(device);
 	}
+	if (leaks_are_looked_for())
+		SKIP(return, "this kernel keeps what was freed, and tells what was not");
 	EXPECT_LT(meminfo_kb("SUnreclaim"), before + 1024);
 }
 

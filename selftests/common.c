@@ -1482,6 +1482,11 @@ int module_unload(void)
 	return syscall(SYS_delete_module, "vminspect", O_NONBLOCK) ? -errno : 0;
 }
 
+bool leaks_are_looked_for(void)
+{
+	return !access("/sys/kernel/debug/kmemleak", F_OK);
+}
+
 unsigned int time_scale(void)
 {
 	const char *scale = getenv("VMINSPECT_SCALE");

@@ -191,6 +191,11 @@ int child_run(int (*run)(void *arg), void *arg);
 
 /* What the harness has for alarm(): its limits are for the speed of the distribution's kernel. */
 unsigned int scaled_alarm(unsigned int seconds);
+/*
+ * By the kernel, when the machine ends; see vm/init. The same kernel keeps freed memory for a
+ * while, to see whether it is still used, so that sizes say nothing.
+ */
+bool leaks_are_looked_for(void);
 unsigned int time_scale(void);	/* how many times as long things may take; see vm/run */
 
 int module_unload(void);	/* 0 or -errno; EAGAIN: somebody uses it */

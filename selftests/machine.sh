@@ -427,6 +427,20 @@ remarks()
 	EOF
 }
 
+# What the kernel has wrong itself: see the script. $1 is what stands in its middle.
+kernels_own()
+{
+	cat <<-EOF
+	------------[ cut here ]------------
+	WARNING: CPU: 1 PID: 110 at include/linux/fs.h:509 hugetlb_split+0x1d7/0x270
+	Modules linked in:
+	Call Trace:
+	 __vma_adjust+0x1031/0x1c70
+	$1
+	---[ end trace 0000000000000000 ]---
+	EOF
+}
+
 reports_are_told_from_remarks()
 {
 	local complaint=${machine%/run}/complaint line
@@ -435,8 +449,15 @@ reports_are_told_from_remarks()
 		printf '[    1.5] before\n[    2.5] %s\r\n[    3.5] after\n' "$line" >log
 		"$complaint" log | grep -qF -- "$line" || broken "nobody complains of: $line"
 	done
-	remarks | sed 's/^/[    2.5] /' >log
+	{ remarks; kernels_own mprotect_fixup+0x59e/0x760; } | sed 's/^/[    2.5] /' >log
 	equal 'complaint of what is none' '' "$("$complaint" log)"
+	reports | while read -r line; do
+		[[ $line == BUG:* || $line == WARNING:* ]] || continue
+		kernels_own "$line" | sed 's/^/[    2.5] /' >log
+		"$complaint" log | grep -qF -- "$line" || broken "nobody complains, in another warning, of: $line"
+	done
+	{ kernels_own ''; kernels_own '' | sed 's/hugetlb_split/vmi_walk_range/'; } | sed 's/^/[    2.5] /' >log
+	"$complaint" log | grep -q 'vmi_walk_range' || broken 'nobody complains of the second warning'
 	rm log
 }
 promise 'what each checker of the kernel reports is noticed, and no remark is taken for a report' \
