@@ -898,7 +898,7 @@ TEST_F_TIMEOUT(view, open_files_and_choices_leave_nothing_behind, 120)
 	int i;
 
 	ASSERT_LT(0, before);
-	for (i = 0; i < 20000; i++) {
+	for (i = 0; i < 20000 / (int)time_scale(); i++) {
 		int maps = view_open("maps");
 
 		ASSERT_LE(0, maps);
