@@ -114,11 +114,11 @@ check: packages	## run the tests; TESTS= names some, MACHINES= some machines, KE
 .PHONY: check-kernels
 check-kernels:	## all tests on all machines, on each kernel there is, in one table
 	@$(MAKE) check KERNEL='6.1 6.12 7.3' \
-		MACHINES='host default la57 numa lockdown swap kvm kvm-lockdown'
+		MACHINES='host default la57 numa cpu1 cpu4 lockdown swap kvm kvm-lockdown'
 
 .PHONY: check-debug
 check-debug:	## all tests on a kernel that finds errors of memory, locks and lifetimes; takes hours
-	@$(MAKE) check KERNEL=debug MACHINES='default la57 numa lockdown swap kvm kvm-lockdown'
+	@$(MAKE) check KERNEL=debug MACHINES='default la57 numa cpu4 lockdown swap kvm kvm-lockdown'
 
 .PHONY: check-swap
 check-swap:	## the longer ones: programs that swap, watched by our tracer and by others
@@ -215,7 +215,7 @@ $(TEST_PROGRAMS): $(O)/selftests/%: selftests/%.c $(TEST_COMMON) $(TEST_COMMON:.
 .PHONY: benchmarks
 benchmarks: $(patsubst bench/%.c,$(O)/bench/%,$(wildcard bench/*.c))
 
-$(O)/bench/%: bench/%.c selftests/common.c selftests/common.h uapi/vminspect.h
+$(O)/bench/%: bench/%.c bench/measure.h selftests/common.c selftests/common.h uapi/vminspect.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -o $@ $< \
 		selftests/common.c -lm

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../selftests/common.h"
+#include "measure.h"
 
 #define ROUNDS		9
 #define SZ_1T		(1UL << 40)
@@ -27,22 +28,6 @@ static int device, pagemap;
 static uint64_t entries[CHUNK];
 static uint64_t addresses[ADDRESSES];
 static struct vminspect_entry answers[ADDRESSES];
-
-static void check(bool good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "compare: %s\n", what);
-	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
 
 static int add_pages(const struct vminspect_extent *extent, void *arg)
 {
@@ -76,13 +61,6 @@ static uint64_t read_pagemap(char *va, size_t size)
 			pages += !!(entries[i] & (PM_PRESENT | PM_SWAP));
 	}
 	return pages;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 static void report(const char *work, uint64_t pages, uint64_t *ours, uint64_t *theirs)

@@ -5,7 +5,7 @@
  * recorded; then also how long it takes to read one record.
  */
 #define _GNU_SOURCE
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -14,37 +14,9 @@
 #include <unistd.h>
 
 #include "../selftests/common.h"
+#include "measure.h"
 
 #define ROUNDS		5
-
-static void check(bool good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "swapin: %s\n", what);
-	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double first = *(const double *)a, second = *(const double *)b;
-
-	return (first > second) - (first < second);
-}
-
-static double median(double *values)
-{
-	qsort(values, ROUNDS, sizeof(*values), by_value);
-	return values[ROUNDS / 2];
-}
 
 static int open_events(unsigned int kinds)
 {
@@ -61,7 +33,7 @@ static int open_events(unsigned int kinds)
 }
 
 /* How long one takes that went out before, on average. */
-static double touch_all(char *map, size_t nr)
+static uint64_t touch_all(char *map, size_t nr)
 {
 	uint64_t before;
 	size_t i;
@@ -72,10 +44,10 @@ static double touch_all(char *map, size_t nr)
 	before = now_ns();
 	for (i = 0; i < nr; i++)
 		READ_ONCE(map[i * SZ_4K]);
-	return (double)(now_ns() - before) / nr;
+	return (now_ns() - before) / nr;
 }
 
-static double read_all(int events)
+static uint64_t read_all(int events)
 {
 	static struct vminspect_event records[1024];
 	uint64_t before = now_ns();
@@ -85,13 +57,13 @@ static double read_all(int events)
 	while ((got = read(events, records, sizeof(records))) > 0)
 		nr += got / sizeof(*records);
 	check(nr, "nothing was recorded");
-	return (double)(now_ns() - before) / nr;
+	return (now_ns() - before) / nr;
 }
 
 int main(int argc, char **argv)
 {
 	size_t nr = argc > 1 ? strtoul(argv[1], NULL, 0) : 0;
-	double touches[ROUNDS], reads[ROUNDS];
+	uint64_t touches[ROUNDS], reads[ROUNDS];
 	int events = -1, round;
 	char *map;
 
@@ -107,9 +79,9 @@ int main(int argc, char **argv)
 		if (events >= 0)
 			reads[round] = read_all(events);
 	}
-	printf("%.0f", median(touches));
+	printf("%" PRIu64, median(touches, ROUNDS));
 	if (events >= 0)
-		printf(" %.0f", median(reads));
+		printf(" %" PRIu64, median(reads, ROUNDS));
 	printf("\n");
 	return 0;
 }

@@ -4,7 +4,7 @@
  * any size, arguments of any kind, errors; INFO says what this machine is; what is
  * bound is an address space, for as long as somebody runs in it, and no longer.
  *
- * machines: default la57
+ * machines: default la57 cpu1 cpu4
  */
 #define _GNU_SOURCE
 #include <errno.h>

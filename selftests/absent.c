@@ -4,7 +4,7 @@
  * TRANSLATE and WALK alike: swapped, migrating, poisoned, markers. Those that are in
  * memory are in kinds.c; what no stock kernel makes is in constructed.sh.
  *
- * machines: default la57 numa
+ * machines: default la57 numa cpu1 cpu4
  *
  * Slots and frames are those of pagemap, each time one is looked at. Beyond that the
  * disk is read where a slot is said to be, and has to have the page: pagemap can't tell

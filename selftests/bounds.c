@@ -4,7 +4,7 @@
  * like; whoever wants the tables of a hugetlb file for itself, a scan gets its turn; and
  * while it waits for it any signal ends the call, once something is done.
  *
- * machines: default
+ * machines: default cpu1 cpu4
  */
 #define _GNU_SOURCE
 #include <errno.h>

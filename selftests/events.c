@@ -5,7 +5,7 @@
  * counted exactly; and nothing is attached when nobody reads. The oracles are
  * /proc/vmstat, the major faults of getrusage(2), pagemap, and what the test itself did.
  *
- * machines: default
+ * machines: default cpu1 cpu4
  */
 #define _GNU_SOURCE
 #include <errno.h>

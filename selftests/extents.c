@@ -4,7 +4,7 @@
  * what is there: pagemap and a computation of our own agree page by page, whatever
  * is asked for, however small the array, whoever disturbs. And nobody is held up.
  *
- * machines: default la57 numa
+ * machines: default la57 numa cpu1 cpu4
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -174,8 +174,8 @@ start_redis()
 		sleep 0.1
 	done
 	redis-cli -s "$socket" debug populate 20000 key 100 >"$out"
+	kill -STOP "$redis"		# else it would have some of it back
 	page_out_half "$redis"
-	kill -STOP "$redis"
 }
 
 # The lower half of its largest mapping.

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the benchmarks share. */
+#ifndef BENCH_MEASURE_H
+#define BENCH_MEASURE_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* A benchmark that can't go on has no figures to show. */
+static inline void check(bool good, const char *what)
+{
+	if (good)
+		return;
+	fprintf(stderr, "%s: %s\n", program_invocation_short_name, what);
+	exit(1);
+}
+
+static inline uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static inline int by_value(const void *a, const void *b)
+{
+	uint64_t first = *(const uint64_t *)a, second = *(const uint64_t *)b;
+
+	return (first > second) - (first < second);
+}
+
+/* Sorts them. */
+static inline uint64_t median(uint64_t *values, size_t nr)
+{
+	qsort(values, nr, sizeof(*values), by_value);
+	return values[nr / 2];
+}
+
+#endif /* BENCH_MEASURE_H */
