@@ -567,11 +567,18 @@ static bool walk_pmd_table(struct vmi_walk *walk, pmd_t *table, unsigned long va
 		if (!walk_more(walk, va))
 			return false;
 		pmdp = table + pmd_index(va);
-		next = pmd_addr_end(va, end);
+		next = va;
 		if (pmd_none(vmi_compat_pmdp_get_lockless(pmdp)))
 			next = walk_pmds_none(walk, pmdp, va, end);
-		else if (!walk_pmd(walk, pmdp, va, next))
-			return false;
+		/*
+		 * It may not be empty any more. That is gone into here and not in another round:
+		 * there the batch might end before it got ahead.
+		 */
+		if (next == va) {
+			next = pmd_addr_end(va, end);
+			if (!walk_pmd(walk, pmdp, va, next))
+				return false;
+		}
 		walk->budget--;
 		if (mmap_lock_is_contended(walk->mm))
 			walk->budget = 0;

@@ -643,6 +643,61 @@ FIXTURE_TEARDOWN(change)
 	knobs_turn_back(knobs, ARRAY_LEN(knobs));
 }
 
+/* A huge page that comes and goes, and a lock that is always wanted for writing. */
+struct flicker {
+	char *huge, *other;
+	bool stop;
+};
+
+static void *flicker_thread(void *arg)
+{
+	struct flicker *flicker = arg;
+
+	while (!READ_ONCE(flicker->stop)) {
+		madvise(flicker->huge, SZ_2M, MADV_DONTNEED);
+		READ_ONCE(flicker->huge[0]);	/* the huge zero page: at once */
+	}
+	return NULL;
+}
+
+static void *want_lock_thread(void *arg)
+{
+	struct flicker *flicker = arg;
+	int prot = PROT_READ;
+
+	for (; !READ_ONCE(flicker->stop); prot ^= PROT_WRITE)
+		mprotect(flicker->other, SZ_4K, prot);
+	return NULL;
+}
+
+/* An entry that was empty, and is not any more by the time that its lock is had. */
+TEST(call_that_begins_where_a_page_comes_gets_further)
+{
+	struct flicker flicker = { .huge = map_huge(SZ_2M), .other = map_small(SZ_4K) };
+	struct vminspect_extent extent;
+	struct vminspect_scan scan = { .extents = (uintptr_t)&extent, .nr_extents = 1 };
+	int device = device_bound(getpid()), i;
+	pthread_t threads[2];
+
+	ASSERT_LE(0, device);
+	ASSERT_NE(NULL, flicker.huge);
+	ASSERT_NE(NULL, flicker.other);
+	scan.start = (uintptr_t)flicker.huge;
+	scan.end = scan.start + SZ_2M;
+	ASSERT_EQ(0, pthread_create(&threads[0], NULL, flicker_thread, &flicker));
+	ASSERT_EQ(0, pthread_create(&threads[1], NULL, want_lock_thread, &flicker));
+	for (i = 0; i < 100000; i++) {
+		ASSERT_EQ(0, device_scan(device, &scan));
+		ASSERT_LT(scan.start, scan.resume)
+			TH_LOG("call %d", i);
+		ASSERT_EQ(1, scan.nr_filled);
+	}
+	WRITE_ONCE(flicker.stop, true);
+	for (i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	close(device);
+}
+
 static void ignore_signal(int number)
 {
 	(void)number;
