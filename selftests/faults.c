@@ -302,7 +302,7 @@ static long fail_each(struct __test_metadata *_metadata, const char *name, int (
  */
 static void expect_attach_to_fail(struct __test_metadata *_metadata)
 {
-	struct vminspect_events one = request_all(KIND(READ));
+	struct vminspect_events one = request_all(KIND(SWAP_OUT));
 	const int first = events_open(with.device, &one);
 	long failed = 0, made = 0;
 	int ret = 0;
@@ -409,10 +409,13 @@ TEST_F_TIMEOUT(faults, of_text_views, TIMEOUT)
 					     DEBUGFS "guests", DEBUGFS "events", DEBUGFS "stats" };
 	size_t i;
 
+	/* Of events, up to where probes would be attached, as above. */
+	ASSERT_EQ(0, write_file(FAIL "kprobes/enabled", "0"));
 	for (i = 0; i < ARRAY_LEN(files); i++) {
 		with.file = files[i];
 		EXPECT_LT(0, fail_each(_metadata, files[i], do_text));
 	}
+	ASSERT_EQ(0, write_file(FAIL "kprobes/enabled", "1"));
 }
 
 TEST_F_TIMEOUT(faults, of_guests, TIMEOUT)
