@@ -165,7 +165,8 @@ static const struct command commands[] = {
 		M(guest, hidden, JUNK), M(guest, reserved, ZERO) },
 		{ EBADF, EPERM, ESRCH, EOPNOTSUPP, EMFILE } },
 	{ "EVENTS_STATE", VMINSPECT_IOC_EVENTS_STATE, sizeof(struct vminspect_events_state),
-		READER, { M(events_state, flags, ZERO), M(events_state, records, JUNK) }, { 0 } },
+		READER, { M(events_state, flags, ZERO), M(events_state, records, JUNK) },
+		{ EINTR } },
 	{ "GUEST_SLOT", VMINSPECT_IOC_GUEST_SLOT, sizeof(struct vminspect_guest_slot), GUEST, {
 		M(guest_slot, flags, ZERO), M(guest_slot, gpa, GPA),
 		M(guest_slot, address_space, ZERO), M(guest_slot, bytes, JUNK),

@@ -784,7 +784,8 @@ struct vminspect_events {
  * @missed: out: calls that the kernel's probes passed over while this reader was there,
  *	because too many were under way at once, and what found no place besides
  *
- * Return: 0 or one of the common errors.
+ * Return: 0 or one of the common errors; or EINTR: a signal came while VMINSPECT_EVENTS_STOP
+ * waited for a read(2) of the same descriptor, and it still records.
  */
 struct vminspect_events_state {
 	__u32 size;
