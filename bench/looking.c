@@ -2,9 +2,9 @@
 /*
  * looking: what it costs to look at memory in one way and in others, in turns.
  *
- * Writes lines for ./report: "work, method, unit, median, least, most", separated by tabs. The unit is an
- * instruction where the machine's clock counts them (QEMU's -icount shift=0), else a nanosecond: of a
- * page that is there, or of an address.
+ * Writes lines for ./report: "work, method, unit, median, least, most", separated by tabs. The unit
+ * is an instruction where the clock of the machine counts them (-icount shift=0 of QEMU), else a
+ * nanosecond: of a page that is there, or of an address.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
