@@ -16,7 +16,8 @@
  * folio->swap             6.6         older: the page's private word
  * pages of zeroes         6.12        not written to swap, nor read; older: like any other
  * bio of several pages    7.3         part of struct swap_iocb; older: counted by the bio
- * swap and zswap calls    6.5, 7.0    other names, arguments and results: VMI_COMPAT_*
+ * swap and zswap calls    6.5 to 7.0  other names, arguments and results: VMI_COMPAT_*; of the
+ *                                     result of zswap_load() its type is asked
  * KVM: number of address  6.8         a function; older: a constant
  * KVM: guest_memfd        6.8         older: no such slots
  * KVM: protected state    6.10        of the VM; older: of its vCPUs
@@ -25,6 +26,18 @@
 #ifndef VMI_COMPAT_H
 #define VMI_COMPAT_H
 
+#include <linux/version.h>
+
+/*
+ * Read before anything else (see Kbuild), so that this is what is seen first where a build fails,
+ * because a header has moved or for whatever reason. A build for a newer kernel may well succeed.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error vminspect knows Linux 6.1, 6.12 and 7.3, and this kernel is older
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(7, 4, 0)
+#pragma message "vminspect knows Linux 6.1, 6.12 and 7.3, and this kernel is newer"
+#endif
+
 #include <linux/bio.h>
 #include <linux/ftrace.h>
 #include <linux/mm.h>
@@ -32,16 +45,10 @@
 #include <linux/ptrace.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
-#include <linux/version.h>
 #include <linux/xarray.h>
-
-/* What is seen first where a build fails. A build for a newer kernel may well succeed. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
-#error vminspect supports Linux 6.1 to 7.3, and this kernel is older
-#elif LINUX_VERSION_CODE >= KERNEL_VERSION(7, 4, 0)
-#pragma message "vminspect is known to work with Linux 6.1 to 7.3, and this kernel is newer"
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+#include <linux/zswap.h>
 #endif
-
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
 #include <linux/swap_ops.h>
 #endif
@@ -306,13 +313,12 @@ static inline bool vmi_compat_fault_vma_lock(unsigned int flags)
 /* Did zswap have the page? */
 static inline bool vmi_compat_zswap_loaded(unsigned long returned)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
-	return !(int)returned;
-#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
-	return (bool)returned;
-#else
-	return !(int)returned;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	/* Declared since then. A yes or no at first, later an error. */
+	if (__builtin_types_compatible_p(typeof(zswap_load(NULL)), bool))
+		return (bool)returned;
 #endif
+	return !(int)returned;
 }
 
 /* Did zswap take the page? */

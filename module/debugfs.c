@@ -675,6 +675,35 @@ static int stats_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(stats);
 
+/* All of them or none. */
+static int debugfs_make(void)
+{
+	static const struct {
+		const char *name;
+		umode_t mode;
+		const struct file_operations *fops;
+	} files[] = {
+		{ "info", 0444, &info_fops },
+		{ "maps", 0600, &maps_fops },
+		{ "walk", 0600, &walk_fops },
+		{ "events", 0600, &events_fops },
+		{ "stats", 0600, &stats_fops },
+	};
+	struct dentry *file;
+	unsigned int i;
+
+	debugfs_dir = debugfs_create_dir("vminspect", NULL);
+	if (IS_ERR(debugfs_dir))
+		return PTR_ERR(debugfs_dir);
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		file = debugfs_create_file(files[i].name, files[i].mode, debugfs_dir, NULL,
+					   files[i].fops);
+		if (IS_ERR(file))
+			return PTR_ERR(file);
+	}
+	return vmi_guests_debugfs(debugfs_dir);
+}
+
 /**
  * vmi_debugfs_init() - make the text views
  *
@@ -682,16 +711,16 @@ DEFINE_SHOW_ATTRIBUTE(stats);
  */
 void vmi_debugfs_init(void)
 {
-	debugfs_dir = debugfs_create_dir("vminspect", NULL);
-	if (IS_ERR(debugfs_dir))
+	int ret = debugfs_make();
+
+	if (!ret) {
+		vmi_chardev_offer(VMINSPECT_FEATURE_DEBUGFS);
 		return;
-	debugfs_create_file("info", 0444, debugfs_dir, NULL, &info_fops);
-	debugfs_create_file("maps", 0600, debugfs_dir, NULL, &maps_fops);
-	debugfs_create_file("walk", 0600, debugfs_dir, NULL, &walk_fops);
-	debugfs_create_file("events", 0600, debugfs_dir, NULL, &events_fops);
-	debugfs_create_file("stats", 0600, debugfs_dir, NULL, &stats_fops);
-	vmi_guests_debugfs(debugfs_dir);
-	vmi_chardev_offer(VMINSPECT_FEATURE_DEBUGFS);
+	}
+	debugfs_remove(debugfs_dir);	/* does nothing with an error */
+	debugfs_dir = NULL;
+	if (ret == -ENOMEM)
+		pr_warn("vminspect: no text views, for want of memory: load it again\n");
 }
 
 /**

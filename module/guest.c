@@ -367,26 +367,43 @@ unsigned int vmi_guest_nested(struct vmi_guest *guest, struct kvm_vcpu *vcpu, u6
 	return nr;
 }
 
-/* Called with the lock of the table of descriptors held. @arg: where to leave the file. */
-static int guest_take_vm(const void *arg, struct file *file, unsigned int fd)
-{
-	struct file **found = (struct file **)arg;
+/* Descriptors that are looked at under one hold of their table's lock, which is another's. */
+#define GUEST_DESCRIPTORS	256
 
-	if (!guest_is_vm(file))
-		return 0;
-	*found = get_file(file);
-	return fd + 1;
+/* @fd: in and out: as below. Returns false after the last one. */
+static bool guest_look_on(struct files_struct *files, unsigned int *fd, struct file **found)
+{
+	unsigned int end, max;
+	struct file *file;
+
+	spin_lock(&files->file_lock);
+	max = files_fdtable(files)->max_fds;
+	end = min_t(u64, max, (u64)*fd + GUEST_DESCRIPTORS);
+	for (; *fd < end; ++*fd) {
+		file = files_lookup_fd_locked(files, *fd);
+		if (file && guest_is_vm(file)) {
+			*found = get_file(file);
+			break;
+		}
+	}
+	spin_unlock(&files->file_lock);
+	return *fd < max;
 }
 
-/* The first VM of a process from a descriptor on, or NULL. RCU keeps the task. */
+/*
+ * The first VM of a process from a descriptor on, or NULL. RCU keeps the task, its lock the table,
+ * which it may exchange for another in between.
+ */
 static struct file *guest_vm_of(struct task_struct *task, unsigned int *fd)
 {
 	struct file *found = NULL;
+	bool more;
 
-	task_lock(task);
-	if (task->files)
-		*fd = iterate_fd(task->files, *fd, guest_take_vm, &found) - 1;
-	task_unlock(task);
+	do {
+		task_lock(task);
+		more = task->files && guest_look_on(task->files, fd, &found);
+		task_unlock(task);
+	} while (more && !found);
 	return found;
 }
 

@@ -53,7 +53,7 @@ struct vmi_guest_place {
 #if IS_ENABLED(CONFIG_KVM)
 int vmi_guest_open(struct file *file, struct vminspect_guest *request, struct file **made);
 struct file *vmi_guest_next_vm(pid_t *tgid, unsigned int *fd);
-void vmi_guests_debugfs(struct dentry *directory);
+int vmi_guests_debugfs(struct dentry *directory);
 #else
 static inline int vmi_guest_open(struct file *file, struct vminspect_guest *request,
 				 struct file **made)
@@ -61,8 +61,9 @@ static inline int vmi_guest_open(struct file *file, struct vminspect_guest *requ
 	return -EOPNOTSUPP;
 }
 
-static inline void vmi_guests_debugfs(struct dentry *directory)
+static inline int vmi_guests_debugfs(struct dentry *directory)
 {
+	return 0;
 }
 #endif
 

@@ -11,6 +11,7 @@
 #include <linux/seq_file.h>
 
 #include "guest.h"
+#include "target.h"
 
 /**
  * struct guests_place - the line that is next
@@ -149,8 +150,11 @@ static const struct seq_operations guests_seq_ops = {
 	.show = guests_show,
 };
 
+/* Whose descriptors and addresses these are is not for everybody who has a file's mode. */
 static int guests_open(struct inode *inode, struct file *file)
 {
+	if (vmi_target_file_hidden(file))
+		return -EPERM;
 	return seq_open_private(file, &guests_seq_ops, sizeof(struct guests_place));
 }
 
@@ -165,8 +169,11 @@ static const struct file_operations guests_fops = {
 /**
  * vmi_guests_debugfs() - make the text view
  * @directory: where
+ *
+ * Return: 0 or the error of making it
  */
-void vmi_guests_debugfs(struct dentry *directory)
+int vmi_guests_debugfs(struct dentry *directory)
 {
-	debugfs_create_file("guests", 0600, directory, NULL, &guests_fops);
+	return PTR_ERR_OR_ZERO(debugfs_create_file("guests", 0600, directory, NULL,
+						   &guests_fops));
 }

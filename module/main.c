@@ -29,18 +29,26 @@ static int __init vmi_init(void)
 		       ret);
 		return ret;
 	}
-	vmi_swap_init();
-	vmi_event_init();
-	vmi_probe_init();
-	ret = vmi_chardev_init(mode);
-	if (ret) {
-		vmi_probe_exit();
+	/* Where memory was too short to find out what the kernel has, nothing is known to lack. */
+	ret = vmi_swap_init();
+	if (ret)
 		return ret;
-	}
+	vmi_event_init();
+	ret = vmi_probe_init();
+	if (ret)
+		goto err_probe_exit;
+	ret = vmi_chardev_init(mode);
+	if (ret)
+		goto err_probe_exit;
 	/* Last, since a load can't fail any more once somebody has a file of it open. */
 	vmi_debugfs_init();
 	vmi_probe_ready();
 	return 0;
+
+err_probe_exit:
+	vmi_probe_exit();
+	vmi_swap_exit();
+	return ret;
 }
 
 static void __exit vmi_exit(void)

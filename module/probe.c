@@ -691,16 +691,17 @@ static void writing(struct ftrace_regs *regs)
 	struct folio *folio = page_folio((struct page *)
 		vmi_compat_ftrace_argument(regs, VMI_COMPAT_WRITE_FOLIO));
 	const struct vmi_task *task = vmi_task_find();
+	bool shared = task && (task->doing & VMI_TASK_SHMEM) && task->shmem.folio == folio;
 	u64 slot = vmi_compat_folio_slot(folio);
 	struct making making;
 	long i;
 
-	for (i = 0; i < folio_nr_pages(folio); i++)
+	for (i = 0; i < folio_nr_pages(folio); i++) {
 		vmi_owner_written(slot + i);
-	if (!task || !(task->doing & VMI_TASK_SHMEM) || task->shmem.folio != folio)
-		return;
-	vmi_owner_clear(slot);
-	if (!probe_wanted(VMINSPECT_EVENT_SWAP_OUT))
+		if (shared)	/* whoever had the slot before does not own this */
+			vmi_owner_clear(slot + i);
+	}
+	if (!shared || !probe_wanted(VMINSPECT_EVENT_SWAP_OUT))
 		return;
 	rcu_read_lock();
 	making_start(&making, VMINSPECT_EVENT_SWAP_OUT, slot, folio_nr_pages(folio));
@@ -1616,39 +1617,59 @@ void vmi_probe_untrace_write(void)
 
 /*
  * Would it be allowed? A probe that is registered without being armed changes nothing.
- * Return: where it would stand, 0: nowhere
+ * @ip: out: where it would stand, 0: nowhere
+ *
+ * Return: 0, or ENOMEM: it was not found out
  */
-static unsigned long probe_find(const char *name)
+static int probe_find(const char *name, unsigned long *ip)
 {
 	struct kprobe probe = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
-	unsigned long ip;
+	int ret;
 
-	if (probe_avoided(name) || register_kprobe(&probe))
+	*ip = 0;
+	if (probe_avoided(name))
 		return 0;
-	ip = (unsigned long)probe.addr;
+	ret = register_kprobe(&probe);
+	if (ret)
+		return ret == -ENOMEM ? ret : 0;
+	*ip = (unsigned long)probe.addr;
 	unregister_kprobe(&probe);
-	return ip;
+	return 0;
 }
 
-static void hooks_find(void)
+static int hooks_find(void)
 {
+	unsigned long ip;
 	unsigned int i;
+	int ret;
 
-	for (i = 0; i < ARRAY_SIZE(hooks); i++)
-		hooks[i].available = !hooks[i].absent && probe_find(hooks[i].name);
+	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
+		if (hooks[i].absent)
+			continue;
+		ret = probe_find(hooks[i].name, &ip);
+		if (ret)
+			return ret;
+		hooks[i].available = ip;
+	}
+	return 0;
 }
 
 /* A probe at the entry of a function that ftrace knows stands where ftrace calls from. */
-static void group_find(struct entry_group *group)
+static int group_find(struct entry_group *group)
 {
 	unsigned long ip;
 	unsigned int i;
+	int ret;
 
 	for (i = 0; i < group->nr; i++) {
-		ip = probe_find(group->entries[i].name);
-		if (ip && !ftrace_set_filter_ip(&group->ops, ip, 0, 0))
-			group->entries[i].ip = ip;
+		ret = probe_find(group->entries[i].name, &ip);
+		if (!ret && ip)
+			ret = ftrace_set_filter_ip(&group->ops, ip, 0, 0);
+		if (ret == -ENOMEM)
+			return ret;
+		group->entries[i].ip = ret ? 0 : ip;
 	}
+	return 0;
 }
 
 static void point_find(struct tracepoint *tracepoint, void *unused)
@@ -1662,15 +1683,19 @@ static void point_find(struct tracepoint *tracepoint, void *unused)
 
 /**
  * vmi_probe_init() - find out what can be seen of this kernel; attaches nothing
+ *
+ * Return: 0, or ENOMEM; vmi_probe_exit() has to follow in any case
  */
-void vmi_probe_init(void)
+int vmi_probe_init(void)
 {
 	unsigned int i;
+	int ret;
 
-	hooks_find();
-	for (i = 0; i < ARRAY_SIZE(entry_groups); i++)
-		group_find(&entry_groups[i]);
+	ret = hooks_find();
+	for (i = 0; i < ARRAY_SIZE(entry_groups) && !ret; i++)
+		ret = group_find(&entry_groups[i]);
 	for_each_kernel_tracepoint(point_find, NULL);
+	return ret;
 }
 
 /**

@@ -8,7 +8,7 @@
 /* Besides kinds of events, as a bit beside theirs: who starts whom. */
 #define VMI_PROBE_FORKS		BIT(31)
 
-void vmi_probe_init(void);
+int vmi_probe_init(void);
 void vmi_probe_ready(void);
 void vmi_probe_exit(void);
 u32 vmi_probe_kinds(void);

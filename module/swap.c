@@ -44,18 +44,22 @@ static bool met_zram[MAX_SWAPFILES];
 
 /**
  * vmi_swap_init() - learn how to walk over the swap areas
+ *
+ * Return: 0, also where there are none, or ENOMEM or ENFILE: that was not found out
  */
-void vmi_swap_init(void)
+int vmi_swap_init(void)
 {
 	struct file *file = filp_open("/proc/swaps", O_RDONLY, 0);
+	int ret = PTR_ERR_OR_ZERO(file);
 
-	if (IS_ERR(file))
-		return;
+	if (ret)
+		return ret == -ENOMEM || ret == -ENFILE ? ret : 0;
 	/* Not another file that is mounted there: its private data could be anything. */
 	if (file_inode(file)->i_sb->s_magic == PROC_SUPER_MAGIC &&
 	    !strcmp(file->f_path.dentry->d_name.name, "swaps"))
 		swaps_op = ((struct seq_file *)file->private_data)->op;	/* built in */
 	fput(file);
+	return 0;
 }
 
 /**

@@ -13,7 +13,7 @@ enum vmi_swap_slot {
 	VMI_SWAP_SLOT_STRANGE,	/* of an area that vmi_swap_learn() has not met */
 };
 
-void vmi_swap_init(void);
+int vmi_swap_init(void);
 void vmi_swap_exit(void);
 u64 vmi_swap_features(void);
 int vmi_swap_area(struct vminspect_swap *area, char *path);

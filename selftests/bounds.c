@@ -32,7 +32,9 @@
 
 static bool probe_start(void)
 {
-	return !write_file(TRACING "kprobe_events", "p:" PROBE " vmi_walk_range") &&
+	/* Its only argument is where the walk is: struct vmi_walk in module/walk.h, @next. */
+	return !write_file(TRACING "kprobe_events",
+			   "p:" PROBE " vmi_walk_range next=+8(%di):x64") &&
 	       !write_file(TRACING "events/kprobes/" PROBE "/enable", "1");
 }
 
@@ -92,6 +94,41 @@ static long batches(int device, const char *start, size_t size, uint64_t return_
 			   count_extent, &extents) || before < 0)
 		return -1;
 	return probe_hits() - before;
+}
+
+/*
+ * The most pages that one hold of such a scan covers: from where it begins to where the next one
+ * does. 0 if that can't be told.
+ */
+static size_t largest_hold(int device, const char *start, size_t size, uint64_t return_mask)
+{
+	uint64_t end = (uintptr_t)start + size, from = 0, next;
+	size_t largest = 0, holds = 0;
+	char line[256], *at;
+	FILE *trace;
+	long nr;
+
+	write_file(TRACING "trace", "");
+	nr = batches(device, start, size, return_mask);
+	trace = fopen(TRACING "trace", "r");
+	if (!trace || nr <= 0)
+		return 0;
+	while (fgets(line, sizeof(line), trace)) {
+		at = strstr(line, PROBE ": ");
+		at = at ? strstr(at, "next=") : NULL;
+		if (!at)
+			continue;
+		next = strtoull(at + strlen("next="), NULL, 16);
+		if (next < (uintptr_t)start || next >= end)
+			return 0;
+		if (holds++ && next - from > largest)
+			largest = next - from;
+		from = next;
+	}
+	fclose(trace);
+	if (end - from > largest)
+		largest = end - from;
+	return holds == (size_t)nr ? largest / SZ_4K : 0;
 }
 
 #define MAPPINGS	8192
@@ -160,6 +197,12 @@ TEST_F_TIMEOUT(bounds, hold_ends_inside_a_table_of_pages_that_are_looked_at, TIM
 	ASSERT_NE(NULL, map);
 	memset(map, 1, 8 * SZ_2M);
 	EXPECT_LE(8 * 2, batches(self->device, map, 8 * SZ_2M, RETURN_ALL));
+	/* None of them is much longer than another. Of those looked at each costs 8 for that ... */
+	EXPECT_GE(4096 / 8 + 1, largest_hold(self->device, map, 8 * SZ_2M, RETURN_ALL));
+	EXPECT_LT(0, largest_hold(self->device, map, 8 * SZ_2M, RETURN_ALL));
+	/* ... and of others a hold goes on to the end of a table at most. */
+	EXPECT_GE(4096 + 512, largest_hold(self->device, map, 8 * SZ_2M, 0));
+	EXPECT_LT(0, largest_hold(self->device, map, 8 * SZ_2M, 0));
 	/* Without that they are few, if memory was not all in pieces. */
 	EXPECT_GE(8 * 2, batches(self->device, map, 8 * SZ_2M, 0));
 	munmap(map, 8 * SZ_2M);

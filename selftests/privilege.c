@@ -618,6 +618,31 @@ static int look_as_user_with_all_others(void *arg)
 	return look_as_root_without(arg);
 }
 
+/* Return: 0 if what is of all processes stays closed, and what is about one asks the kernel */
+static int open_views_as_root_without(void *arg)
+{
+	static const char *const closed[] = { "guests", "events" };
+	char path[64];
+	size_t i;
+
+	(void)arg;
+	if (capabilities_keep(~(1ULL << CAP_SYS_ADMIN) & ((1ULL << 38) - 1)))
+		return 10;
+	for (i = 0; i < ARRAY_LEN(closed); i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/vminspect/%s", closed[i]);
+		if (open(path, O_RDONLY) >= 0 || errno != EPERM)
+			return 1 + i;
+	}
+	return open("/sys/kernel/debug/vminspect/maps", O_RDWR) < 0 ? 11 : 0;
+}
+
+TEST_F(capability, is_needed_for_the_views_of_all_processes)
+{
+	if (access("/sys/kernel/debug/vminspect/guests", F_OK))
+		SKIP(return, "debugfs");
+	EXPECT_EQ(0, child_run(open_views_as_root_without, NULL));
+}
+
 TEST_F(capability, is_needed_by_root_and_enough_for_a_user)
 {
 	int (*const without[])(void *arg) = {
