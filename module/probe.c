@@ -1547,7 +1547,8 @@ static void trace_update(struct work_struct *work)
 	u32 missing;
 
 	mutex_lock(&want.lock);
-	probe_update(&missing);
+	if (probe_update(&missing))	/* who enabled it has been told that all is well */
+		pr_warn("vminspect: its tracepoints stay silent: out of memory, or probes are switched off\n");
 	mutex_unlock(&want.lock);
 }
 
