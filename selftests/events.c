@@ -239,10 +239,16 @@ FIXTURE_VARIANT_ADD(places, zram_ahead) { .where = "zram", .cluster = "3" };
 FIXTURE_VARIANT_ADD(places, zswap) { .where = "zswap", .cluster = "0" };
 FIXTURE_VARIANT_ADD(places, zswap_ahead) { .where = "zswap", .cluster = "3" };
 
+/* Who brings pages back is who touches them: khugepaged takes none that are out. */
+static struct knob places_knobs[] = {
+	{ "/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_swap", "0", "" },
+};
+
 FIXTURE_SETUP(places)
 {
 	self->device = device_open();
 	ASSERT_LE(0, self->device);
+	knobs_turn(places_knobs, ARRAY_LEN(places_knobs));
 	ASSERT_LT(0, read_file(CLUSTER, self->cluster, sizeof(self->cluster)));
 	ASSERT_EQ(0, write_file(CLUSTER, variant->cluster));
 	ASSERT_EQ(0, stay_in());
@@ -254,6 +260,7 @@ FIXTURE_TEARDOWN(places)
 {
 	place_tear_down(variant->where);
 	write_file(CLUSTER, self->cluster);
+	knobs_turn_back(places_knobs, ARRAY_LEN(places_knobs));
 	cgroup_leave();
 	close(self->device);
 }
