@@ -54,6 +54,20 @@ try_all()
 		echo @ good; module/load $ko 0640; echo status \$?; stat -c 'mode %a' /dev/vminspect
 		echo @ again; module/load $ko 0600; echo status \$?
 		rmmod vminspect
+		echo @ path; PATH=/usr/bin:/bin module/load $ko 0600; echo status \$?
+		rmmod vminspect
+		modinfo=\$(command -v modinfo); mv \$modinfo /tmp/
+		echo @ program; module/load $ko 0600; echo status \$?
+		mv /tmp/modinfo \$modinfo
+		chmod a-w /dev/kmsg
+		echo @ unmarked; setpriv --bounding-set -dac_override \\
+			module/load \$VMINSPECT_SHARE/headers.ko 0600; echo status \$?
+		chmod u+w /dev/kmsg
+		line=\$(printf %900s x) lines=0	# more than the log can hold
+		while [ \$lines -lt 300 ]; do
+			echo \"\$line\" >/dev/kmsg; lines=\$((lines + 1))
+		done
+		echo @ full; module/load \$VMINSPECT_SHARE/headers.ko 0600; echo status \$?
 		echo @ disabled; echo 1 >/proc/sys/kernel/modules_disabled
 		module/load $ko 0600; echo status \$?; echo @"
 }
@@ -77,6 +91,25 @@ tells_other_headers()
 	said headers 'from other headers, or by another compiler'
 	said headers 'gcc-12'
 	said headers 'status 1'
+}
+
+says_so_when_the_log_is_full()
+{
+	said full 'from other headers, or by another compiler'
+	said full 'status 1'
+}
+
+says_so_when_the_log_takes_no_mark()
+{
+	said unmarked 'from other headers, or by another compiler'
+	said unmarked 'status 1'
+}
+
+tells_a_program_that_is_missing()
+{
+	said path 'status 0'
+	said program 'modinfo is not found'
+	said program 'status 1'
 }
 
 # Debian's kernels do without it then (CONFIG_MODULE_ALLOW_BTF_MISMATCH); others refuse the module.
@@ -164,6 +197,9 @@ names_the_versions_that_are_supported()
 promise 'loads it with the mode that is asked for' loads_it_with_the_mode_that_is_asked_for
 promise 'names the kernel that it was built for' names_the_kernel_that_it_was_built_for
 promise 'tells other headers or another compiler' tells_other_headers
+promise 'tells them when the log of the kernel is full' says_so_when_the_log_is_full
+promise 'tells them when the log of the kernel takes no mark' says_so_when_the_log_takes_no_mark
+promise 'finds its programs, or tells which is missing' tells_a_program_that_is_missing
 promise 'tells other type information, or does without' tells_other_type_information
 promise 'tells what is no module' tells_what_is_no_module
 promise 'tells a user that root is needed' tells_a_user
