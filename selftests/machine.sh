@@ -408,6 +408,12 @@ reports()
 	INFO: task vminspect:512 blocked for more than 300 seconds.
 	watchdog: BUG: soft lockup - CPU#1 stuck for 52s! [vminspect:512]
 	rcu: INFO: rcu_preempt self-detected stall on CPU
+	mm/pgtable-generic.c:50: bad pmd ffff888008abcd00(8000000012345067)
+	mm/pgtable-generic.c:36: bad p4d 00000000c01dcafe(0000000000000bad)
+	get_swap_device: Bad swap file entry 5800000000001234
+	swap_info_get: Bad swap offset entry 0fffffff
+	_swap_info_get: Unused swap offset entry 00001234
+	swap_free: Unused swap file entry 5800000000001234
 	list_del corruption, ffff888008abcd00->next is LIST_POISON1
 	EOF
 }
