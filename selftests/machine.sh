@@ -386,6 +386,14 @@ kernel_log_is_read()
 }
 promise 'a warning in the kernel log is a failure though the command succeeds' kernel_log_is_read
 
+# A loop device holds a file when all processes are gone.
+module_must_go()
+{
+	boot 98 -m 1G -- sh -c 'modprobe loop; losetup -rf /sys/kernel/debug/vminspect/info'
+	has_message 'vminspect is still in use'
+}
+promise 'a module that is still in use at the end is a failure though the command succeeds' module_must_go
+
 # What checkers of the kernel say first, and what is said where nothing is wrong.
 reports()
 {
