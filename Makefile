@@ -111,14 +111,18 @@ check: packages	## run the tests; TESTS= names some, MACHINES= some machines, KE
 	@$(MAKE) -s all selftests man
 	@selftests/check $(KERNEL:%=-k %) $(MACHINES:%=-m %) $(TESTS)
 
+# Where all is run, less of what can be done any number of times.
+fewer = VMINSPECT_CALLS=$${VMINSPECT_CALLS:-100000} VMINSPECT_ROUNDS=$${VMINSPECT_ROUNDS:-100}
+
 .PHONY: check-kernels
-check-kernels:	## all tests on all machines, on each kernel there is, in one table
-	@$(MAKE) check KERNEL='6.1 6.12 7.3' \
-		MACHINES='host default la57 numa cpu1 cpu4 lockdown swap kvm kvm-lockdown'
+check-kernels:	## all tests on all machines, on each kernel there is, in one table; takes hours
+	@$(fewer) $(MAKE) check KERNEL='6.1 6.12 7.3' \
+		MACHINES='host default la57 numa cpu1 cpu4 lockdown swap kvm kvm-lockdown attack fuzz'
 
 .PHONY: check-debug
 check-debug:	## all tests on a kernel that finds errors of memory, locks and lifetimes; takes hours
-	@$(MAKE) check KERNEL=debug MACHINES='default la57 numa cpu4 lockdown swap kvm kvm-lockdown'
+	@$(fewer) $(MAKE) check KERNEL=debug \
+		MACHINES='default la57 numa cpu1 cpu4 lockdown swap kvm kvm-lockdown attack fuzz'
 
 .PHONY: check-swap
 check-swap:	## the longer ones: programs that swap, watched by our tracer and by others

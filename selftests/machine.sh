@@ -88,6 +88,7 @@ refuses_wrong_usage()
 	misuse '-s' -s 0 -- true
 	misuse '-z' -z 1G -- true
 	misuse 'exclude' -s 64 -z 64 -- true
+	misuse '-t' -t 1h -- true
 	misuse '5.10' -k 5.10 -- true
 	run env VMINSPECT_TIMEOUT=soon "$machine" true
 	equal 'status with a bad time limit' 2 "$status"
@@ -176,7 +177,7 @@ ends_in_time()
 	"$scratch/bin/qemu-system-x86_64" 1000 &
 	other=$!
 	started+=("$other")
-	run env VMINSPECT_TIMEOUT=3 "$machine" sleep 1000
+	run env VMINSPECT_TIMEOUT=3 "$machine" -t 1000 sleep 1000
 	equal status 124 "$status"
 	has_message 'time limit of 3 seconds'
 	equal output '' "$(<"$out")"
