@@ -48,6 +48,7 @@
 #define TIMEOUT		600
 #define LOOKERS		3
 #define PAGES		2048UL
+#define MAX_THINGS	6
 #define SIZE		(PAGES * SZ_4K)
 
 /* What target, lookers and test share. */
@@ -56,6 +57,7 @@ static struct shared {
 	bool end;		/* the target, once nobody looks any more */
 	pid_t target;		/* the youngest one, where targets come and go */
 	uint64_t changes, looks, gone;
+	uint64_t happened[MAX_THINGS];	/* of what is raced against, each as often as it worked */
 	uint64_t nr_wrong;
 	char wrong[160];	/* the first */
 } *shared;
@@ -65,6 +67,11 @@ static __thread unsigned int seed;
 static unsigned int below(unsigned int n)
 {
 	return rand_r(&seed) % n;
+}
+
+static void count(int thing, bool happened)
+{
+	shared->happened[thing] += happened;
 }
 
 __attribute__((format(printf, 1, 2)))
@@ -154,19 +161,28 @@ static size_t some(size_t most, size_t *nr)
 	return first;
 }
 
-static void advise_some(int advice, size_t most)
+static int advise_some(int advice, size_t most)
 {
 	size_t nr, first = some(most, &nr);
+	int ret;
 
 	if (advice == MADV_FREE || advice == MADV_DONTNEED)
 		discard_pages(first, nr);
-	madvise(map + first * SZ_4K, nr * SZ_4K, advice);
+	ret = madvise(map + first * SZ_4K, nr * SZ_4K, advice);
 	read_pages(first, nr);
+	return ret;
 }
 
 /*
  * What happens, once a call.
  */
+
+static bool ended_well(pid_t pid)
+{
+	int status;
+
+	return pid > 0 && waitpid(pid, &status, 0) == pid && !status;
+}
 
 static void live_and_end(bool exec)
 {
@@ -179,10 +195,9 @@ static void live_and_end(bool exec)
 		read_pages(0, PAGES);
 		if (exec)
 			execl("/bin/sleep", "sleep", "0.01", NULL);
-		_exit(0);
+		_exit(exec);
 	}
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
+	count(0, ended_well(pid));
 }
 
 static void change_exit(void)
@@ -205,8 +220,7 @@ static void change_fork(void)
 		_exit(0);
 	}
 	write_pages(below(PAGES / 2), PAGES / 4);
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
+	count(0, ended_well(pid));
 	read_pages(0, PAGES);
 }
 
@@ -222,7 +236,8 @@ static void change_mremap(void)
 	if (other == MAP_FAILED)
 		other = NULL;
 	map = to;
-	advise_some(MADV_PAGEOUT, 64);
+	count(0, true);
+	count(1, !advise_some(MADV_PAGEOUT, 64));
 }
 
 static void change_munmap(void)
@@ -230,7 +245,7 @@ static void change_munmap(void)
 	size_t nr, first = some(1024, &nr);
 
 	discard_pages(first, nr);
-	munmap(map + first * SZ_4K, nr * SZ_4K);
+	count(0, !munmap(map + first * SZ_4K, nr * SZ_4K));
 	if (mmap(map + first * SZ_4K, nr * SZ_4K, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
 		say_wrong("mmap: errno %d", errno);
@@ -239,18 +254,25 @@ static void change_munmap(void)
 	/* nothing is left of the tables of two megabytes */
 	first = below(SIZE / SZ_2M) * 512;
 	discard_pages(first, 512);
-	munmap(map + first * SZ_4K, SZ_2M);
+	count(1, !munmap(map + first * SZ_4K, SZ_2M));
 	mmap(map + first * SZ_4K, SZ_2M, PROT_READ | PROT_WRITE,
 	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 
+static bool prepare_thp(void)
+{
+	return access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK) == 0;
+}
+
 static void change_thp(void)
 {
+	const long made = vmstat("thp_collapse_alloc"), split = vmstat("thp_split_pmd");
 	size_t first = below(SIZE / SZ_2M) * 512, page = first + below(512);
 
 	madvise(map + first * SZ_4K, SZ_2M, MADV_HUGEPAGE);
 	write_pages(first, 512);
-	madvise(map + first * SZ_4K, SZ_2M, MADV_COLLAPSE);
+	count(0, !madvise(map + first * SZ_4K, SZ_2M, MADV_COLLAPSE));
+	count(1, vmstat("thp_collapse_alloc") > made);
 	read_pages(first, 512);
 	if (below(2)) {
 		discard_pages(page, 1);
@@ -259,15 +281,18 @@ static void change_thp(void)
 		mprotect(map + page * SZ_4K, SZ_4K, PROT_READ);
 	}
 	mprotect(map, SIZE, PROT_READ | PROT_WRITE);
+	count(2, vmstat("thp_split_pmd") > split);
 	read_pages(0, PAGES);
 }
+
+#define KSM	"/sys/kernel/mm/ksm/"
 
 static bool prepare_ksm(void)
 {
 	static struct knob knobs[] = {
-		{ "/sys/kernel/mm/ksm/sleep_millisecs", "0", "" },
-		{ "/sys/kernel/mm/ksm/pages_to_scan", "10000", "" },
-		{ "/sys/kernel/mm/ksm/run", "1", "" },
+		{ KSM "sleep_millisecs", "0", "" },
+		{ KSM "pages_to_scan", "10000", "" },
+		{ KSM "run", "1", "" },
 	};
 
 	knobs_turn(knobs, ARRAY_LEN(knobs));
@@ -278,15 +303,19 @@ static bool prepare_ksm(void)
 static void change_ksm(void)
 {
 	size_t nr, first = some(512, &nr), i;
+	int tries;
 
 	for (i = first; i < first + nr; i++)
 		*(uint64_t *)(map + i * SZ_4K) = 0;
-	usleep(20000);
+	/* it takes ksmd two rounds, however long they are here */
+	for (tries = 0; tries < 10 && read_number(KSM "pages_sharing") <= 0; tries++)
+		usleep(20000);
+	count(0, read_number(KSM "pages_sharing") > 0);
 	write_pages(first, nr);
 	read_pages(0, PAGES);
 	if (below(8))
 		return;
-	madvise(map, SIZE, MADV_UNMERGEABLE);
+	count(1, !madvise(map, SIZE, MADV_UNMERGEABLE));
 	madvise(map, SIZE, MADV_MERGEABLE);
 }
 
@@ -299,19 +328,25 @@ static void change_numa(void)
 {
 	void *pages[256];
 	size_t nr, first = some(ARRAY_LEN(pages), &nr), i;
+	const int node = below(2);
+	bool away;
 
 	for (i = 0; i < nr; i++)
 		pages[i] = map + (first + i) * SZ_4K;
-	move_pages_to(pages, nr, below(2));
+	away = page_node(pages[0]) == !node;
+	move_pages_to(pages, nr, node);
+	count(0, away && page_node(pages[0]) == node);
 	read_pages(first, nr);
 }
 
+/* In the order of the names that the race has for them. */
 static void change_advice(void)
 {
-	static const int advices[] = { MADV_PAGEOUT, MADV_FREE, MADV_DONTNEED, MADV_COLLAPSE,
-				       MADV_COLD, MADV_WILLNEED };
+	static const int advices[MAX_THINGS] = { MADV_PAGEOUT, MADV_FREE, MADV_DONTNEED,
+						 MADV_COLLAPSE, MADV_COLD, MADV_WILLNEED };
+	const int nr = below(MAX_THINGS);
 
-	advise_some(advices[below(ARRAY_LEN(advices))], 600);
+	count(nr, !advise_some(advices[nr], 600));
 	write_pages(below(PAGES / 2), 300);
 }
 
@@ -332,7 +367,7 @@ static void change_uffd(void)
 	range.range.start = (uintptr_t)map + first * SZ_4K;
 	range.range.len = nr * SZ_4K;
 	range.mode = below(2) ? UFFDIO_WRITEPROTECT_MODE_WP : 0;
-	ioctl(uffd, UFFDIO_WRITEPROTECT, &range);
+	count(!range.mode, !ioctl(uffd, UFFDIO_WRITEPROTECT, &range));
 	if (below(2))
 		madvise(map + first * SZ_4K, nr * SZ_4K, MADV_PAGEOUT);
 	read_pages(first, nr);
@@ -362,12 +397,22 @@ static void change_swapoff(void)
 	snprintf(path, sizeof(path), "/%s", swap_device);
 	if (swapoff(path))
 		return;
+	count(0, true);
 	read_pages(0, PAGES);
 	if (swapon(path, 0))
 		say_wrong("swapon %s: errno %d", path, errno);
 }
 
-/* The page moves away from memory that might fail; the frame is given back for use after it. */
+/* Without it there is nothing that could have failed, and no line that says how much has. */
+static bool has_memory_failure(void)
+{
+	return meminfo_kb("HardwareCorrupted") >= 0;
+}
+
+/*
+ * The page moves away from memory that might fail. Its frame is poisoned after it and never given
+ * out again, as nothing here takes that back: there must not be too many.
+ */
 static void change_soft_offline(void)
 {
 	static int left = 2000;
@@ -375,7 +420,7 @@ static void change_soft_offline(void)
 
 	write_pages(first, nr);
 	if (left-- > 0)
-		madvise(map + first * SZ_4K, nr * SZ_4K, MADV_SOFT_OFFLINE);
+		count(0, !madvise(map + first * SZ_4K, nr * SZ_4K, MADV_SOFT_OFFLINE));
 	else
 		usleep(1000);
 	read_pages(first, nr);
@@ -387,9 +432,9 @@ static void change_memory_failure(void)
 	static int left = 500;
 	size_t first = below(PAGES);
 
-	*(uint64_t *)(map + first * SZ_4K) = first + 1;
+	write_pages(first, 1);
 	if (left-- > 0)
-		madvise(map + first * SZ_4K, SZ_4K, MADV_HWPOISON);
+		count(0, !madvise(map + first * SZ_4K, SZ_4K, MADV_HWPOISON));
 	else
 		usleep(1000);
 	mmap(map + first * SZ_4K, SZ_4K, PROT_READ | PROT_WRITE,
@@ -407,7 +452,7 @@ static void ignore(int number)
 static bool prepare_memory_failure(void)
 {
 	signal(SIGBUS, ignore);
-	return !madvise(map, SIZE, MADV_NOHUGEPAGE);
+	return has_memory_failure() && !madvise(map, SIZE, MADV_NOHUGEPAGE);
 }
 
 static glob_t blocks;
@@ -424,14 +469,24 @@ static void change_hotplug(void)
 	const char *path = blocks.gl_pathv[below(blocks.gl_pathc)];
 
 	write_pages(below(PAGES / 2), PAGES / 2);
-	if (!write_file(path, "offline"))
-		write_file(path, "online_movable");
+	if (!write_file(path, "offline")) {
+		count(0, true);
+		count(1, !write_file(path, "online_movable"));
+	}
 	read_pages(0, PAGES);
+}
+
+static bool prepare_compaction(void)
+{
+	return access("/proc/sys/vm/compact_memory", W_OK) == 0;
 }
 
 static void change_compaction(void)
 {
+	const long isolated = vmstat("compact_isolated");
+
 	write_file("/proc/sys/vm/compact_memory", "1");
+	count(0, vmstat("compact_isolated") > isolated);
 	advise_some(MADV_PAGEOUT, 300);
 	write_pages(below(PAGES / 2), 300);
 	read_pages(0, PAGES);
@@ -560,6 +615,7 @@ FIXTURE_VARIANT(race)
 {
 	bool (*prepare)(void);
 	void (*change)(void);
+	const char *things[MAX_THINGS];	/* that have to happen: see count() */
 	bool ends;			/* targets come and go */
 	const char *lacks;		/* if it can't be prepared */
 };
@@ -567,38 +623,47 @@ FIXTURE_VARIANT(race)
 FIXTURE_VARIANT_ADD(race, exit)
 {
 	.change = change_exit,
+	.things = { "exit" },
 	.ends = true,
 };
 
 FIXTURE_VARIANT_ADD(race, exec)
 {
 	.change = change_exec,
+	.things = { "exec" },
 	.ends = true,
 };
 
 FIXTURE_VARIANT_ADD(race, fork)
 {
 	.change = change_fork,
+	.things = { "fork" },
 };
 
 FIXTURE_VARIANT_ADD(race, mremap)
 {
 	.change = change_mremap,
+	.things = { "mremap", "MADV_PAGEOUT" },
 };
 
 FIXTURE_VARIANT_ADD(race, munmap)
 {
 	.change = change_munmap,
+	.things = { "munmap", "munmap of tables" },
 };
 
 FIXTURE_VARIANT_ADD(race, thp)
 {
 	.change = change_thp,
+	.things = { "MADV_COLLAPSE", "a huge page made", "a huge page split" },
+	.prepare = prepare_thp,
+	.lacks = "transparent huge pages",
 };
 
 FIXTURE_VARIANT_ADD(race, ksm)
 {
 	.change = change_ksm,
+	.things = { "pages merged", "MADV_UNMERGEABLE" },
 	.prepare = prepare_ksm,
 	.lacks = "KSM",
 };
@@ -606,6 +671,7 @@ FIXTURE_VARIANT_ADD(race, ksm)
 FIXTURE_VARIANT_ADD(race, numa)
 {
 	.change = change_numa,
+	.things = { "a page moved" },
 	.prepare = prepare_numa,
 	.lacks = "a second NUMA node",
 };
@@ -613,11 +679,14 @@ FIXTURE_VARIANT_ADD(race, numa)
 FIXTURE_VARIANT_ADD(race, advice)
 {
 	.change = change_advice,
+	.things = { "MADV_PAGEOUT", "MADV_FREE", "MADV_DONTNEED", "MADV_COLLAPSE", "MADV_COLD",
+		    "MADV_WILLNEED" },
 };
 
 FIXTURE_VARIANT_ADD(race, uffd)
 {
 	.change = change_uffd,
+	.things = { "write protection", "its end" },
 	.prepare = prepare_uffd,
 	.lacks = "write protection by userfaultfd",
 };
@@ -625,6 +694,7 @@ FIXTURE_VARIANT_ADD(race, uffd)
 FIXTURE_VARIANT_ADD(race, swapoff)
 {
 	.change = change_swapoff,
+	.things = { "swapoff" },
 	.prepare = prepare_swapoff,
 	.lacks = "a swap area",
 };
@@ -632,17 +702,23 @@ FIXTURE_VARIANT_ADD(race, swapoff)
 FIXTURE_VARIANT_ADD(race, soft_offline)
 {
 	.change = change_soft_offline,
+	.things = { "MADV_SOFT_OFFLINE" },
+	.prepare = has_memory_failure,
+	.lacks = "CONFIG_MEMORY_FAILURE",
 };
 
 FIXTURE_VARIANT_ADD(race, memory_failure)
 {
 	.change = change_memory_failure,
+	.things = { "MADV_HWPOISON" },
+	.lacks = "CONFIG_MEMORY_FAILURE",
 	.prepare = prepare_memory_failure,
 };
 
 FIXTURE_VARIANT_ADD(race, hotplug)
 {
 	.change = change_hotplug,
+	.things = { "memory taken away", "memory back" },
 	.prepare = prepare_hotplug,
 	.lacks = "memory that can be taken away",
 };
@@ -650,6 +726,9 @@ FIXTURE_VARIANT_ADD(race, hotplug)
 FIXTURE_VARIANT_ADD(race, compaction)
 {
 	.change = change_compaction,
+	.things = { "a page isolated" },
+	.prepare = prepare_compaction,
+	.lacks = "compaction",
 };
 
 static bool share(unsigned int *seed_chosen, unsigned int *seconds)
@@ -724,6 +803,11 @@ TEST_F_TIMEOUT(race, is_survived_and_answers_have_their_shape, TIMEOUT)
 	EXPECT_EQ(0, shared->nr_wrong)
 		TH_LOG("%s", shared->wrong);
 	EXPECT_LT(0, shared->changes);
+	for (i = 0; i < MAX_THINGS && variant->things[i]; i++) {
+		EXPECT_LT(0, shared->happened[i])
+			TH_LOG("never happened: %s", variant->things[i]);
+		TH_LOG("%s: %" PRIu64, variant->things[i], shared->happened[i]);
+	}
 	EXPECT_LT(shared->gone, shared->looks);
 	EXPECT_EQ(variant->ends, shared->gone > 0);
 	EXPECT_EQ(0, module_unload());
