@@ -287,15 +287,15 @@ static void change_thp(void)
 
 #define KSM	"/sys/kernel/mm/ksm/"
 
+/* At full speed, and for this race alone: turned back when it is over, also where it failed. */
+static struct knob ksm_knobs[] = {
+	{ KSM "sleep_millisecs", "0", "" },
+	{ KSM "pages_to_scan", "10000", "" },
+	{ KSM "run", "1", "" },
+};
+
 static bool prepare_ksm(void)
 {
-	static struct knob knobs[] = {
-		{ KSM "sleep_millisecs", "0", "" },
-		{ KSM "pages_to_scan", "10000", "" },
-		{ KSM "run", "1", "" },
-	};
-
-	knobs_turn(knobs, ARRAY_LEN(knobs));
 	return !madvise(map, SIZE, MADV_NOHUGEPAGE) && !madvise(map, SIZE, MADV_MERGEABLE);
 }
 
@@ -743,10 +743,14 @@ static bool share(unsigned int *seed_chosen, unsigned int *seconds)
 FIXTURE_SETUP(race)
 {
 	ASSERT_TRUE(share(&self->seed, &self->seconds));
+	if (variant->prepare == prepare_ksm)
+		knobs_turn(ksm_knobs, ARRAY_LEN(ksm_knobs));
 }
 
+/* Here and not in the target, which may be killed. */
 FIXTURE_TEARDOWN(race)
 {
+	knobs_turn_back(ksm_knobs, ARRAY_LEN(ksm_knobs));
 }
 
 /* Return: status that it exits with: 2, it can't be done here */
