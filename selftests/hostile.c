@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Promise: no reply holds an address of the kernel's, or a byte that was not written for it, and a
- * program that gained rights when it was executed is not looked into by who started it. (Who sees
- * frames, users of namespaces, Yama: ./privilege.c.)
+ * program that gained rights when it was executed is not looked into by who started it. Of guests
+ * Yama decides. (Who sees frames, users of namespaces: ./privilege.c.)
  *
  * machines: attack
  */
@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
@@ -36,8 +37,10 @@ struct request {
 	unsigned int cmd;
 	size_t size;
 	size_t array_size;	/* of what is filled, by how many its nr_filled says */
-	int fd;
+	int fd;			/* FRESH: a device that is opened for it, and not bound */
 };
+
+enum { DEVICE, READER, GUEST_FD, FRESH };
 
 struct reply {
 	char argument[1024];
@@ -47,7 +50,7 @@ struct reply {
 FIXTURE(hostile)
 {
 	pid_t zoo;
-	int device, reader, guest_fd;
+	int device, reader, guest_fd, pagemap;
 	struct kvm_guest guest;
 	bool with_guest;
 	uint64_t va;
@@ -71,6 +74,8 @@ FIXTURE_SETUP(hostile)
 	each_mapping(self->zoo, first_mapping, &self->va);
 	self->device = device_bound(self->zoo);
 	ASSERT_LE(0, self->device);
+	self->pagemap = pagemap_open(self->zoo);
+	ASSERT_LE(0, self->pagemap);
 	events.flags = VMINSPECT_EVENTS_NONBLOCK;
 	self->reader = events_open(self->device, &events);
 	ASSERT_LE(0, self->reader);
@@ -83,6 +88,7 @@ FIXTURE_SETUP(hostile)
 FIXTURE_TEARDOWN(hostile)
 {
 	close(self->device);
+	close(self->pagemap);
 	close(self->reader);
 	close(self->guest_fd);
 	if (self->with_guest)
@@ -91,8 +97,8 @@ FIXTURE_TEARDOWN(hostile)
 }
 
 enum {
-	INFO, SCAN, SCAN_PAGES, TRANSLATE, WALK, SWAP, STATE, SLOT, VCPU, GUEST_WALK, GUEST_SCAN,
-	NR_REQUESTS
+	INFO, BIND, SCAN, SCAN_PAGES, TRANSLATE, WALK, SWAP, EVENTS, STATE, GUEST, SLOT, VCPU,
+	GUEST_WALK, GUEST_SCAN, NR_REQUESTS
 };
 
 static void fill_request(struct _test_data_hostile *self, int nr, struct reply *reply)
@@ -101,12 +107,20 @@ static void fill_request(struct _test_data_hostile *self, int nr, struct reply *
 	struct vminspect_translate *translate = (void *)reply->argument;
 	struct vminspect_guest_scan *guest_scan = (void *)reply->argument;
 	struct vminspect_guest_walk *guest_walk = (void *)reply->argument;
+	struct vminspect_events *events = (void *)reply->argument;
+	struct vminspect_guest_slot *slot = (void *)reply->argument;
+	struct vminspect_guest *guest = (void *)reply->argument;
+	struct vminspect_bind *bind = (void *)reply->argument;
 	struct vminspect_scan *scan = (void *)reply->argument;
 	struct vminspect_walk *walk = (void *)reply->argument;
 	struct vminspect_swap *swap = (void *)reply->argument;
 	size_t i;
 
 	switch (nr) {
+	case BIND:
+		bind->fd = self->pagemap;
+		bind->flags = 0;
+		break;
 	case SCAN:
 	case SCAN_PAGES:
 		scan->flags = nr == SCAN ? 0 : VMINSPECT_SCAN_PAGES;
@@ -142,12 +156,30 @@ static void fill_request(struct _test_data_hostile *self, int nr, struct reply *
 		swap->path_size = 4096;
 		swap->type = 0;
 		break;
+	case EVENTS:
+		events->flags = 0;
+		events->scope = VMINSPECT_SCOPE_ALL;
+		events->kinds = ALL_KINDS;
+		events->pid = 0;
+		events->cgroup_fd = 0;
+		events->record_size = sizeof(struct vminspect_event);
+		events->ring_records = 0;
+		memset(events->reserved, 0, sizeof(events->reserved));
+		break;
 	case STATE:
 		((struct vminspect_events_state *)reply->argument)->flags = 0;
 		break;
+	case GUEST:
+		guest->flags = 0;
+		guest->vm_fd = self->guest.vm;
+		guest->mem_fd = -1;
+		guest->reserved = 0;
+		break;
 	case SLOT:
-		*(struct vminspect_guest_slot *)reply->argument = (struct vminspect_guest_slot){
-			.hva = ((struct vminspect_guest_slot *)reply->argument)->hva };
+		slot->flags = 0;
+		slot->gpa = 0;
+		slot->address_space = 0;
+		slot->reserved = 0;
 		break;
 	case VCPU:
 		((struct vminspect_guest_vcpu *)reply->argument)->vcpu = 0;
@@ -172,24 +204,33 @@ static void fill_request(struct _test_data_hostile *self, int nr, struct reply *
 }
 
 static const struct request requests[NR_REQUESTS] = {
-	[INFO] = { "INFO", VMINSPECT_IOC_INFO, sizeof(struct vminspect_info), 0, 0 },
-	[SCAN] = { "SCAN", VMINSPECT_IOC_SCAN, sizeof(struct vminspect_scan), 0, 0 },
-	[SCAN_PAGES] = { "SCAN_PAGES", VMINSPECT_IOC_SCAN, sizeof(struct vminspect_scan), 0, 0 },
+	[INFO] = { "INFO", VMINSPECT_IOC_INFO, sizeof(struct vminspect_info), 0, DEVICE },
+	[BIND] = { "BIND", VMINSPECT_IOC_BIND, sizeof(struct vminspect_bind), 0, FRESH },
+	[SCAN] = { "SCAN", VMINSPECT_IOC_SCAN, sizeof(struct vminspect_scan), 0, DEVICE },
+	[SCAN_PAGES] = { "SCAN_PAGES", VMINSPECT_IOC_SCAN, sizeof(struct vminspect_scan), 0,
+			 DEVICE },
 	[TRANSLATE] = { "TRANSLATE", VMINSPECT_IOC_TRANSLATE, sizeof(struct vminspect_translate),
-			256 * sizeof(struct vminspect_entry), 0 },
-	[WALK] = { "WALK", VMINSPECT_IOC_WALK, sizeof(struct vminspect_walk), 0, 0 },
-	[SWAP] = { "SWAP", VMINSPECT_IOC_SWAP, sizeof(struct vminspect_swap), 0, 0 },
+			256 * sizeof(struct vminspect_entry), DEVICE },
+	[WALK] = { "WALK", VMINSPECT_IOC_WALK, sizeof(struct vminspect_walk), 0, DEVICE },
+	[SWAP] = { "SWAP", VMINSPECT_IOC_SWAP, sizeof(struct vminspect_swap), 0, DEVICE },
+	[EVENTS] = { "EVENTS", VMINSPECT_IOC_EVENTS, sizeof(struct vminspect_events), 0, FRESH },
 	[STATE] = { "EVENTS_STATE", VMINSPECT_IOC_EVENTS_STATE,
-		    sizeof(struct vminspect_events_state), 0, 1 },
+		    sizeof(struct vminspect_events_state), 0, READER },
+	[GUEST] = { "GUEST", VMINSPECT_IOC_GUEST, sizeof(struct vminspect_guest), 0, FRESH },
 	[SLOT] = { "GUEST_SLOT", VMINSPECT_IOC_GUEST_SLOT, sizeof(struct vminspect_guest_slot),
-		   0, 2 },
+		   0, GUEST_FD },
 	[VCPU] = { "GUEST_VCPU", VMINSPECT_IOC_GUEST_VCPU, sizeof(struct vminspect_guest_vcpu),
-		   0, 2 },
+		   0, GUEST_FD },
 	[GUEST_WALK] = { "GUEST_WALK", VMINSPECT_IOC_GUEST_WALK,
-			 sizeof(struct vminspect_guest_walk), 0, 2 },
+			 sizeof(struct vminspect_guest_walk), 0, GUEST_FD },
 	[GUEST_SCAN] = { "GUEST_SCAN", VMINSPECT_IOC_GUEST_SCAN,
-			 sizeof(struct vminspect_guest_scan), 0, 2 },
+			 sizeof(struct vminspect_guest_scan), 0, GUEST_FD },
 };
+
+static bool takes_a_guest(int nr)
+{
+	return requests[nr].fd == GUEST_FD || nr == GUEST;
+}
 
 /* How many bytes of the array were said to be filled. */
 static size_t array_filled(int nr, const struct reply *reply)
@@ -209,19 +250,27 @@ static size_t array_filled(int nr, const struct reply *reply)
 	}
 }
 
-/* The reply to a request whose members that are only told were @dirt before. */
+/* The reply to a request whose members that are only told were @dirt before. 0 or -errno. */
 static int ask(struct _test_data_hostile *self, int nr, uint8_t dirt, struct reply *reply)
 {
-	const int fds[] = { self->device, self->reader, self->guest_fd };
+	const int fds[] = { self->device, self->reader, self->guest_fd, -1 };
 	static struct reply asked;	/* addresses are part of it: always the same ones */
-	int ret;
+	int fd = fds[requests[nr].fd], made;
 
 	memset(&asked, dirt, sizeof(asked));
 	fill_request(self, nr, &asked);
 	*(uint32_t *)asked.argument = requests[nr].size;
-	ret = ioctl(fds[requests[nr].fd], requests[nr].cmd, asked.argument) ? -errno : 0;
+	if (requests[nr].fd == FRESH)
+		fd = device_open();
+	made = ioctl(fd, requests[nr].cmd, asked.argument);
+	if (made < 0)
+		made = -errno;
+	if (requests[nr].fd == FRESH)
+		close(fd);
 	*reply = asked;
-	return ret;
+	if (made > 0)		/* a descriptor */
+		close(made);
+	return made < 0 ? made : 0;
 }
 
 /*
@@ -254,7 +303,7 @@ TEST_F_TIMEOUT(hostile, no_reply_holds_an_address_of_the_kernel, TIMEOUT)
 	int nr;
 
 	for (nr = 0; nr < NR_REQUESTS; nr++) {
-		if (requests[nr].fd == 2 && !self->with_guest)
+		if (takes_a_guest(nr) && !self->with_guest)
 			continue;
 		ASSERT_EQ(0, ask(self, nr, 0, &reply))
 			TH_LOG("%s", requests[nr].name);
@@ -279,7 +328,7 @@ TEST_F_TIMEOUT(hostile, each_byte_of_a_reply_is_written, TIMEOUT)
 	int nr, before;
 
 	for (nr = 0; nr < NR_REQUESTS; nr++) {
-		if (requests[nr].fd == 2 && !self->with_guest)
+		if (takes_a_guest(nr) && !self->with_guest)
 			continue;
 		ASSERT_EQ(0, ask(self, nr, 0x00, &first));
 		for (before = 0; before < NR_REQUESTS; before++) {
@@ -290,7 +339,7 @@ TEST_F_TIMEOUT(hostile, each_byte_of_a_reply_is_written, TIMEOUT)
 				((struct vminspect_swap *)again.argument)->used =
 					((struct vminspect_swap *)first.argument)->used;
 			for (i = 0; i < requests[nr].size; i++)
-				if (first.argument[i] != again.argument[i] && nr != SLOT)
+				if (first.argument[i] != again.argument[i])
 					break;
 			EXPECT_EQ(requests[nr].size, i)
 				TH_LOG("%s: byte %zu after %s", requests[nr].name, i,
@@ -334,10 +383,22 @@ TEST_F_TIMEOUT(hostile, no_record_holds_what_is_not_told, TIMEOUT)
 	}
 }
 
-/* "0xffff" and twelve digits more, or without its prefix. */
+static void swap_a_little(void)
+{
+	char *map = map_small(64 * SZ_4K);
+
+	memset(map, 1, 64 * SZ_4K);
+	page_out(map, 64 * SZ_4K);
+	drop_swap_cache();
+	touch(map, 64 * SZ_4K);
+	munmap(map, 64 * SZ_4K);
+}
+
+/* "0xffff" and twelve digits more, or without its prefix. Of events, those there are by then. */
 TEST_F_TIMEOUT(hostile, no_text_holds_an_address_of_the_kernel, TIMEOUT)
 {
-	static const char *const names[] = { "info", "maps", "walk", "guests", "stats" };
+	static const char *const names[] = { "info", "maps", "walk", "guests", "stats",
+					     "events" };
 	static char text[1 << 20];
 	char path[64], choice[64];
 	size_t i, size;
@@ -347,23 +408,200 @@ TEST_F_TIMEOUT(hostile, no_text_holds_an_address_of_the_kernel, TIMEOUT)
 
 	for (i = 0; i < ARRAY_LEN(names); i++) {
 		snprintf(path, sizeof(path), "/sys/kernel/debug/vminspect/%s", names[i]);
-		fd = open(path, O_RDWR);
+		fd = open(path, O_RDWR | O_NONBLOCK);
 		if (fd < 0)
-			fd = open(path, O_RDONLY);
+			fd = open(path, O_RDONLY | O_NONBLOCK);
 		ASSERT_LE(0, fd);
 		snprintf(choice, sizeof(choice), "%d%s", self->zoo,
 			 strcmp(names[i], "walk") ? "" : " 0x400000");
 		(void)!write(fd, choice, strlen(choice));
+		if (!strcmp(names[i], "events"))
+			swap_a_little();
 		size = 0;
 		while ((ret = read(fd, text + size, sizeof(text) - 1 - size)) > 0)
 			size += ret;
 		text[size] = '\0';
-		EXPECT_LT(0, size);
+		EXPECT_LT(strcmp(names[i], "events") ? 0 : 4096, size);
+		EXPECT_EQ(size, strlen(text));
 		for (at = strstr(text, "ffff"); at; at = strstr(at + 1, "ffff"))
 			EXPECT_GT(16, strspn(at, "0123456789abcdef"))
 				TH_LOG("%s: at byte %td", names[i], at - text);
 		close(fd);
 	}
+}
+
+/*
+ * A user's VMM, and another process of that user. Who looks into its guest is decided where the
+ * VMM's /proc/PID/mem is opened: by PTRACE_MODE_ATTACH, which Yama restricts.
+ */
+#define YAMA	"/proc/sys/kernel/yama/ptrace_scope"
+
+struct vmm {
+	bool consents;		/* to be attached to by everybody of its user */
+	int vm, own_mem;
+	pid_t pid;
+};
+
+struct look {
+	int vm;
+	int handed_mem;		/* that the VMM opened itself */
+	pid_t pid;
+	int opened;		/* errno of opening the VMM's memory */
+	int asked;		/* errno of asking for the guest with that, if it was opened */
+	int asked_without;	/* ... without any */
+	int asked_handed;	/* ... with what the VMM opened */
+	uint32_t hidden;
+};
+
+static int become_user(void)
+{
+	return setgroups(0, NULL) || setresgid(USER, USER, USER) || setresuid(USER, USER, USER) ||
+	       prctl(PR_SET_DUMPABLE, 1);
+}
+
+static void vmm_live(void *arg)
+{
+	struct kvm_guest guest;
+	struct vmm *vmm = arg;
+
+	if (kvm_guest_make(&guest) || become_user() ||
+	    (vmm->consents && prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0)))
+		_exit(1);
+	vmm->vm = guest.vm;
+	vmm->own_mem = open("/proc/self/mem", O_RDONLY);
+}
+
+static int errno_of_guest(int device, const struct look *look, int mem, uint32_t *hidden)
+{
+	struct vminspect_guest guest = { .size = sizeof(guest), .vm_fd = look->vm, .mem_fd = mem };
+	int fd = ioctl(device, VMINSPECT_IOC_GUEST, &guest);
+
+	if (fd < 0)
+		return errno;
+	*hidden = guest.hidden;
+	close(fd);
+	return 0;
+}
+
+static int look_at_vmm(void *arg)
+{
+	struct look *look = arg;
+	char path[64];
+	int device, mem;
+
+	if (become_user())
+		return 1;
+	device = device_open();
+	if (device < 0)
+		return 2;
+	snprintf(path, sizeof(path), "/proc/%d/mem", look->pid);
+	mem = open(path, O_RDONLY);
+	look->opened = mem < 0 ? errno : 0;
+	if (mem >= 0)
+		look->asked = errno_of_guest(device, look, mem, &look->hidden);
+	look->asked_without = errno_of_guest(device, look, -1, &look->hidden);
+	look->asked_handed = errno_of_guest(device, look, look->handed_mem, &look->hidden);
+	return 0;
+}
+
+static int fd_of(pid_t pid, int fd)
+{
+	int pidfd = syscall(SYS_pidfd_open, pid, 0), ret = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+
+	close(pidfd);
+	return ret;
+}
+
+static void *shared_memory(size_t size)
+{
+	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+FIXTURE(yama)
+{
+	char before[16];
+	struct vmm *vmm;
+	struct look *look;
+};
+
+FIXTURE_VARIANT(yama)
+{
+	const char *scope;
+	bool consents;
+	int opened;
+};
+
+FIXTURE_VARIANT_ADD(yama, scope_0)
+{
+	.scope = "0",
+};
+
+/* Those whose parent is not the one who looks. */
+FIXTURE_VARIANT_ADD(yama, scope_1)
+{
+	.scope = "1",
+	.opened = EACCES,
+};
+
+FIXTURE_VARIANT_ADD(yama, scope_1_with_consent)
+{
+	.scope = "1",
+	.consents = true,
+};
+
+FIXTURE_VARIANT_ADD(yama, scope_2)
+{
+	.scope = "2",
+	.consents = true,
+	.opened = EACCES,
+};
+
+FIXTURE_SETUP(yama)
+{
+	if (read_file(YAMA, self->before, sizeof(self->before)) <= 0)
+		SKIP(return, "this kernel has no Yama");
+	self->vmm = shared_memory(sizeof(*self->vmm));
+	self->look = shared_memory(sizeof(*self->look));
+	ASSERT_NE(NULL, self->vmm);
+	ASSERT_NE(NULL, self->look);
+	self->vmm->consents = variant->consents;
+	self->vmm->pid = child_stopped(vmm_live, self->vmm);
+	if (self->vmm->pid < 0)
+		SKIP(return, "this machine lacks KVM");
+	ASSERT_EQ(0, chmod("/dev/vminspect", 0666));
+	ASSERT_EQ(0, write_file(YAMA, variant->scope));
+}
+
+FIXTURE_TEARDOWN(yama)
+{
+	if (*self->before)
+		write_file(YAMA, self->before);
+	chmod("/dev/vminspect", 0600);
+	if (self->vmm && self->vmm->pid > 0)
+		process_end(self->vmm->pid);
+}
+
+TEST_F_TIMEOUT(yama, decides_who_looks_into_a_guest, TIMEOUT)
+{
+	struct look *look = self->look;
+
+	*look = (struct look){
+		.pid = self->vmm->pid,
+		.vm = fd_of(self->vmm->pid, self->vmm->vm),
+		.handed_mem = fd_of(self->vmm->pid, self->vmm->own_mem),
+	};
+	ASSERT_LE(0, look->vm);
+	ASSERT_LE(0, look->handed_mem);
+	ASSERT_EQ(0, child_run(look_at_vmm, look));
+	EXPECT_EQ(variant->opened, look->opened);
+	EXPECT_EQ(0, look->asked);
+	EXPECT_EQ(EPERM, look->asked_without);
+	EXPECT_EQ(0, look->asked_handed);
+	EXPECT_EQ(VMINSPECT_HIDDEN_CAPABILITY, look->hidden);
+	close(look->vm);
+	close(look->handed_mem);
 }
 
 /*
@@ -405,8 +643,7 @@ static int look_into_setuid_program(void *arg)
 	char byte;
 	pid_t pid;
 
-	if (setgroups(0, NULL) || setresgid(USER, USER, USER) || setresuid(USER, USER, USER) ||
-	    prctl(PR_SET_DUMPABLE, 1) || pipe2(go, O_CLOEXEC))
+	if (become_user() || pipe2(go, O_CLOEXEC))
 		return 1;
 	pid = fork();
 	if (!pid) {
@@ -434,10 +671,9 @@ static int look_into_setuid_program(void *arg)
 
 TEST_F_TIMEOUT(hostile, program_that_sets_its_user_is_not_looked_into, TIMEOUT)
 {
-	struct attempt *attempt = mmap(NULL, sizeof(*attempt), PROT_READ | PROT_WRITE,
-				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct attempt *attempt = shared_memory(sizeof(*attempt));
 
-	ASSERT_NE(MAP_FAILED, attempt);
+	ASSERT_NE(NULL, attempt);
 	ASSERT_EQ(0, make_program());
 	ASSERT_EQ(0, chmod("/dev/vminspect", 0666));
 	EXPECT_EQ(0, child_run(look_into_setuid_program, attempt));
