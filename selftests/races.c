@@ -20,6 +20,7 @@
 #include <inttypes.h>
 #include <linux/kvm.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -835,55 +836,149 @@ FIXTURE_TEARDOWN(end)
 	EXPECT_EQ(0, module_load(""));
 }
 
-/* In a cgroup of its own, out and in again, until that is over. */
-static int swap_in_cgroup(void *arg)
-{
-	const char *cgroup = arg;
-	char path[128], pid[16];
-	int i;
+#define ROOT_CGROUP	"/sys/fs/cgroup"
+#define RACE_CGROUP	ROOT_CGROUP "/selftest-race"
 
-	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	if (write_file(path, pid) || !target_map())
-		return 1;
-	for (i = 0; i < 5; i++) {
+/* Out and in again, in whichever cgroup it is put, for as long as the test. */
+static void swap_on_and_on(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!target_map())
+		_exit(1);
+	shared->target = getpid();
+	for (;;) {
 		madvise(map, SIZE, MADV_PAGEOUT);
 		read_pages(0, PAGES);
+		shared->changes++;
 	}
-	return 0;
 }
 
-TEST_F_TIMEOUT(end, of_a_cgroup_that_is_removed_with_its_readers, TIMEOUT)
+static int cgroup_move(const char *cgroup, pid_t pid)
 {
-	const char *cgroup = "/sys/fs/cgroup/selftest-race";
-	time_t end = time(NULL) + self->seconds;
-	uint64_t records = 0, rounds = 0;
-	struct vminspect_events request;
+	char path[128], text[16];
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	snprintf(text, sizeof(text), "%d", pid);
+	return write_file(path, text);
+}
+
+/* Of the cgroup, by a descriptor that is not kept. */
+static int cgroup_reader_open(int device)
+{
+	struct vminspect_events request = request_all(ALL_KINDS);
+	int dir = open(RACE_CGROUP, O_RDONLY | O_DIRECTORY), fd;
+
+	request.scope = VMINSPECT_SCOPE_CGROUP;
+	request.cgroup_fd = dir;
+	request.flags = VMINSPECT_EVENTS_NONBLOCK;
+	fd = events_open(device, &request);
+	close(dir);
+	return fd;
+}
+
+struct cgroup_reader {
+	pthread_t thread;
+	int fd;
+	unsigned int stays_us;	/* once the cgroup is about to go */
+	uint64_t records;
+};
+
+/* Reads while the cgroup goes, and goes itself, before it or after. */
+static void *cgroup_reader_run(void *arg)
+{
+	struct cgroup_reader *reader = arg;
 	struct vminspect_event events[64];
-	int device = device_open(), dir, fd;
+	struct pollfd fds = { .fd = reader->fd, .events = POLLIN };
 	ssize_t ret;
 
+	while (!READ_ONCE(shared->stop)) {
+		poll(&fds, 1, 1);
+		ret = read(reader->fd, events, sizeof(events));
+		if (ret < 0 && errno != EAGAIN)
+			say_wrong("a reader: error %d", errno);
+		if (ret > 0)
+			__atomic_add_fetch(&reader->records, ret / sizeof(events[0]),
+					   __ATOMIC_RELAXED);
+	}
+	usleep(reader->stays_us);
+	while ((ret = read(reader->fd, events, sizeof(events))) > 0)
+		;
+	close(reader->fd);
+	return NULL;
+}
+
+/* As soon as nobody is in it, which is when the one who swaps is moved out. Always 0. */
+static void *cgroup_remove_thread(void *removed_at)
+{
+	while (rmdir(RACE_CGROUP))
+		if (errno != EBUSY) {
+			say_wrong("rmdir: error %d", errno);
+			break;
+		}
+	*(long *)removed_at = vmstat("pswpout") + vmstat("pswpin");
+	return NULL;
+}
+
+/*
+ * The process goes on swapping as it leaves the cgroup, to which its memory stays charged; that
+ * moment the cgroup is removed, by one who has waited for it, and readers read.
+ */
+TEST_F_TIMEOUT(end, of_a_cgroup_that_is_removed_with_its_readers, TIMEOUT)
+{
+	time_t end = time(NULL) + self->seconds;
+	uint64_t records = 0, rounds = 0, swapping = 0;
+	struct cgroup_reader readers[LOOKERS];
+	int device = device_open(), tries;
+	long before, removed;
+	pthread_t remover;
+	pid_t pid;
+	size_t i;
+
 	ASSERT_GE(device, 0);
-	while (time(NULL) < end) {
-		ASSERT_EQ(0, mkdir(cgroup, 0755));
-		dir = open(cgroup, O_RDONLY | O_DIRECTORY);
-		request = request_all(ALL_KINDS);
-		request.scope = VMINSPECT_SCOPE_CGROUP;
-		request.cgroup_fd = dir;
-		request.flags = VMINSPECT_EVENTS_NONBLOCK;
-		fd = events_open(device, &request);
-		ASSERT_GE(fd, 0);
-		close(dir);
-		EXPECT_EQ(0, child_run(swap_in_cgroup, (void *)cgroup));
-		EXPECT_EQ(0, rmdir(cgroup));
-		while ((ret = read(fd, events, sizeof(events))) > 0)
-			records += ret / sizeof(events[0]);
-		EXPECT_EQ(EAGAIN, errno);
-		close(fd);
+	seed = self->seed;
+	write_file(ROOT_CGROUP "/cgroup.subtree_control", "+memory");
+	pid = fork();
+	if (!pid)
+		swap_on_and_on();
+	ASSERT_LT(0, pid);
+	while (time(NULL) < end && !shared->nr_wrong) {
+		ASSERT_EQ(0, mkdir(RACE_CGROUP, 0755));
+		for (i = 0; i < LOOKERS; i++) {
+			readers[i] = (struct cgroup_reader){
+				.fd = cgroup_reader_open(device), .stays_us = below(20000),
+			};
+			ASSERT_GE(readers[i].fd, 0);
+		}
+		ASSERT_EQ(0, cgroup_move(RACE_CGROUP, pid));
+		shared->stop = false;
+		for (i = 0; i < LOOKERS; i++)
+			pthread_create(&readers[i].thread, NULL, cgroup_reader_run, &readers[i]);
+		for (tries = 0; tries < 1000; tries++) {
+			if (__atomic_load_n(&readers[0].records, __ATOMIC_RELAXED))
+				break;
+			usleep(5000);
+		}
+		usleep(below(20000));
+		pthread_create(&remover, NULL, cgroup_remove_thread, &removed);
+		usleep(below(5000));
+		shared->stop = true;
+		before = vmstat("pswpout") + vmstat("pswpin");
+		EXPECT_EQ(0, cgroup_move(ROOT_CGROUP, pid));
+		pthread_join(remover, NULL);
+		swapping += removed > before;
+		for (i = 0; i < LOOKERS; i++) {
+			pthread_join(readers[i].thread, NULL);
+			records += readers[i].records;
+		}
 		rounds++;
 	}
+	process_end(pid);
+	TH_LOG("seed %u: %" PRIu64 " cgroups, %" PRIu64 " went while pages were swapped, %" PRIu64
+	       " records", self->seed, rounds, swapping, records);
+	EXPECT_EQ(0, shared->nr_wrong)
+		TH_LOG("%s", shared->wrong);
 	EXPECT_LT(0, records);
-	TH_LOG("%" PRIu64 " cgroups, %" PRIu64 " records", rounds, records);
+	EXPECT_LT(0, swapping);
 	close(device);
 }
 
