@@ -11,7 +11,10 @@
  *   VMINSPECT_SEED    of the first round; default: of the clock. Each round's is printed
  *   VMINSPECT_CALLS   how many calls at least; default 1000000
  *
- * On a kernel with KCOV calls that reached new code are kept, and changed further.
+ * On a kernel with KCOV calls that reached code that is new in their round are kept, and changed
+ * further. Each round begins with none, so that one can be repeated alone.
+ *
+ * One of the processes is an unprivileged user's: what it opens itself shows no frames.
  *
  * machines: fuzz
  */
@@ -19,6 +22,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <linux/kcov.h>
 #include <poll.h>
@@ -30,6 +34,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -44,6 +49,7 @@
 #define THREADS		3
 #define ROUND_CALLS	20000		/* of all processes together */
 #define GUARD		0xa5		/* what nobody has written to */
+#define USER		12345
 
 static uint64_t mix(uint64_t word)
 {
@@ -229,7 +235,10 @@ static struct {
 	char failures[MAX_FAILURES][256];
 	bool stop;
 	bool has_coverage;
-	uint64_t nr_pcs, nr_corpus;
+	uint64_t nr_pcs, nr_kept, nr_hidden;
+	uint8_t pcs_ever[PCS];
+	/* Of this round. */
+	uint64_t nr_corpus;
 	struct call corpus[CORPUS];
 	uint8_t pcs[PCS];
 } *shared;
@@ -268,7 +277,7 @@ static struct {
 	struct kvm_guest guest;
 	pid_t target;
 	char *vanishing;
-	int first_spare;
+	bool hidden;			/* what this process opens itself shows no frames */
 } world;
 
 static void world_put(enum file kind, int fd)
@@ -637,6 +646,13 @@ static void argument_fill(const struct thread *thread, const struct call *call, 
 /*
  * What must be true of each answer. The argument and the buffers are the thread's own.
  */
+static void check_hidden(uint32_t hidden, uint64_t told, const char *what)
+{
+	check(!(hidden & ~VMINSPECT_HIDDEN_CAPABILITY), "%s: hidden %x", what, hidden);
+	check(!hidden || !told, "%s: told %" PRIx64, what, told);
+	add(&shared->nr_hidden, hidden != 0);
+}
+
 static void check_entry(const struct vminspect_entry *entry, uint64_t mask)
 {
 	check(entry->state < VMINSPECT_NR_STATES, "%u", entry->state);
@@ -673,6 +689,7 @@ static void check_scan(const struct vminspect_scan *scan, const struct vminspect
 		struct vminspect_entry entry = extent_entry(extent, extent->start);
 
 		check_entry(&entry, scan->return_mask);
+		check_hidden(scan->hidden, extent->frame | extent->swap_type, "SCAN");
 		check(!extent->reserved, "%u", extent->reserved);
 		check(!(extent->mixed & ~scan->return_mask), "%x", extent->mixed);
 		check(extent->start >= last && extent->end > extent->start &&
@@ -690,8 +707,10 @@ static void check_translate(const struct vminspect_translate *request,
 	check(request->nr_done && request->nr_done <= request->nr, "%u", request->nr_done);
 	if ((const char *)(entries + request->nr_done) > end)
 		return;
-	for (i = 0; i < request->nr_done; i++)
+	for (i = 0; i < request->nr_done; i++) {
 		check_entry(&entries[i], request->return_mask);
+		check_hidden(request->hidden, entries[i].frame | entries[i].swap_type, "TRANSLATE");
+	}
 	check_untouched((const char *)(entries + request->nr_done), end);
 }
 
@@ -700,10 +719,12 @@ static void check_walk(const struct vminspect_walk *walk)
 	uint32_t i;
 
 	check_entry(&walk->entry, walk->return_mask | VMINSPECT_RETURN_FRAME);
+	check_hidden(walk->hidden, walk->root | walk->entry.frame | walk->entry.swap_type, "WALK");
 	check(walk->nr_levels <= VMINSPECT_MAX_LEVELS, "%u", walk->nr_levels);
 	for (i = 0; i < VMINSPECT_MAX_LEVELS; i++) {
 		const struct vminspect_walk_level *level = &walk->levels[i];
 
+		check_hidden(walk->hidden, level->entry_pa | level->raw, "WALK, a level");
 		check(level->index < 512 && level->level <= 5 && level->leaf <= 1, "%u",
 		      level->index);
 		check(i < walk->nr_levels || !(level->raw | level->entry_pa | level->flags),
@@ -721,6 +742,12 @@ static void check_swap(const struct vminspect_swap *area, const char *path, cons
 	}
 }
 
+static void check_guest_walk(const struct vminspect_guest_walk *walk)
+{
+	check_hidden(walk->hidden, walk->entry.frame | walk->entry.swap_type | walk->nr_nested,
+		     "GUEST_WALK");
+}
+
 static void check_guest_scan(const struct vminspect_guest_scan *scan,
 			     const struct vminspect_guest_extent *extent, const char *end)
 {
@@ -734,6 +761,35 @@ static void check_guest_scan(const struct vminspect_guest_scan *scan,
 		      !memcmp(extent->reserved, "\0\0\0\0\0\0", 7), "%" PRIx64,
 		      (uint64_t)extent->start);
 	check_untouched((const char *)extent, end);
+}
+
+/*
+ * What the thread opened and bound itself hides what its process may not see. Others' descriptors
+ * come and go: these may hide or not, whoever uses them.
+ */
+static void check_own(const struct call *call, const char *argument)
+{
+	const uint32_t expected = world.hidden ? VMINSPECT_HIDDEN_CAPABILITY : 0;
+	uint32_t hidden = expected;
+
+	switch (commands[call->command].cmd) {
+	case VMINSPECT_IOC_INFO:
+		hidden = ((const struct vminspect_info *)argument)->hidden;
+		break;
+	case VMINSPECT_IOC_SCAN:
+		hidden = ((const struct vminspect_scan *)argument)->hidden;
+		break;
+	case VMINSPECT_IOC_TRANSLATE:
+		hidden = ((const struct vminspect_translate *)argument)->hidden;
+		break;
+	case VMINSPECT_IOC_WALK:
+		hidden = ((const struct vminspect_walk *)argument)->hidden;
+		break;
+	case VMINSPECT_IOC_GUEST:
+		hidden = ((const struct vminspect_guest *)argument)->hidden;
+		break;
+	}
+	check(hidden == expected, "%s: hidden %x", commands[call->command].name, hidden);
 }
 
 static void check_answer(const struct thread *thread, const struct call *call,
@@ -750,7 +806,7 @@ static void check_answer(const struct thread *thread, const struct call *call,
 	switch (commands[call->command].cmd) {
 	case VMINSPECT_IOC_INFO:
 		memcpy(&info, argument, sizeof(info));
-		check(info.abi == VMINSPECT_ABI && !info.reserved2 && !info.hidden, "%u", info.abi);
+		check(info.abi == VMINSPECT_ABI && !info.reserved2, "%u", info.abi);
 		i = strnlen(info.version, sizeof(info.version));
 		check(i && i < sizeof(info.version), "%zu", i);
 		break;
@@ -768,6 +824,9 @@ static void check_answer(const struct thread *thread, const struct call *call,
 	case VMINSPECT_IOC_SWAP:
 		if (!call->changed)
 			check_swap((const void *)argument, out, end);
+		break;
+	case VMINSPECT_IOC_GUEST_WALK:
+		check_guest_walk((const void *)argument);
 		break;
 	case VMINSPECT_IOC_GUEST_SCAN:
 		if (!call->changed)
@@ -810,20 +869,28 @@ static uint64_t *coverage_open(void)
 	return words;
 }
 
+static void coverage_forget(void)
+{
+	shared->nr_corpus = 0;
+	memset(shared->pcs, 0, sizeof(shared->pcs));
+}
+
 static void coverage_take(const uint64_t *words, const struct call *call)
 {
 	uint64_t nr = __atomic_load_n(words, __ATOMIC_RELAXED), i, at, new = 0;
 
 	for (i = 1; i <= nr && i < COVER_WORDS; i++) {
 		at = mix(words[i]) % PCS;
-		if (!shared->pcs[at]) {
-			shared->pcs[at] = 1;
-			new++;
-		}
+		if (shared->pcs[at])
+			continue;
+		shared->pcs[at] = 1;
+		new++;
+		add(&shared->nr_pcs, !shared->pcs_ever[at]);
+		shared->pcs_ever[at] = 1;
 	}
 	if (!new)
 		return;
-	add(&shared->nr_pcs, new);
+	add(&shared->nr_kept, 1);
 	at = __atomic_fetch_add(&shared->nr_corpus, 1, __ATOMIC_RELAXED) % CORPUS;
 	shared->corpus[at] = *call;
 }
@@ -889,6 +956,9 @@ static void call_run(struct thread *thread)
 	if (call.argument == GOOD && call.buffers[0] != ARGUMENT &&
 	    call.buffers[1] != ARGUMENT)
 		check_answer(thread, &call, at);
+	if (fd == thread->own && call.argument == GOOD && call.buffers[0] == GOOD &&
+	    call.buffers[1] == GOOD && !call.changed && call.size == command->size)
+		check_own(&call, at);
 }
 
 /* Own memory, which nobody changes: as pagemap has it. */
@@ -1148,8 +1218,29 @@ static void interrupt(int number)
 	(void)number;
 }
 
+/*
+ * With the descriptors that root has opened, but the devices: those are its own. The pagemap stays
+ * root's, or it could look at nothing but itself.
+ */
+static bool become_user(void)
+{
+	int i;
+
+	if (setgroups(0, NULL) || setresgid(USER, USER, USER) || setresuid(USER, USER, USER) ||
+	    prctl(PR_SET_DUMPABLE, 1))
+		return false;
+	world.hidden = true;
+	for (i = 0; i < SLOTS; i++) {
+		close(world.files[DEVICE][i]);
+		world.files[DEVICE][i] = open_device();
+		if (world.files[DEVICE][i] < 0)
+			return false;
+	}
+	return true;
+}
+
 /* Signals come all the time, and end a read that waits. */
-static void process_run(uint64_t seed)
+static void process_run(uint64_t seed, bool as_user)
 {
 	struct itimerval timer = { .it_interval.tv_usec = 5000, .it_value.tv_usec = 5000 };
 	struct sigaction action = { .sa_handler = interrupt };
@@ -1158,6 +1249,8 @@ static void process_run(uint64_t seed)
 	sigset_t alarm;
 	int i;
 
+	if (as_user && !become_user())
+		fail("no user's process, errno %d", errno);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
@@ -1193,6 +1286,7 @@ static bool round_run(uint64_t seed)
 	bool good = true;
 
 	sequence = mix(seed);
+	coverage_forget();
 	i = world_make();
 	if (i) {
 		fail("the round's files could not be made: error %d", -i);
@@ -1201,7 +1295,7 @@ static bool round_run(uint64_t seed)
 	for (i = 0; i < PROCESSES; i++) {
 		pids[i] = fork();
 		if (!pids[i])
-			process_run(mix(seed) + (i + 1) * THREADS);
+			process_run(mix(seed) + (i + 1) * THREADS, i == PROCESSES - 1);
 	}
 	/* The target dies in the middle; and sometimes one of those that call. */
 	usleep(below(lasted));
@@ -1243,6 +1337,7 @@ FIXTURE_SETUP(fuzz)
 	self->seed = environment("VMINSPECT_SEED", time(NULL));
 	self->calls = environment("VMINSPECT_CALLS", 1000000);
 	self->with_guests = !kvm_guest_make(&world.guest);
+	ASSERT_EQ(0, chmod("/dev/vminspect", 0666));
 }
 
 FIXTURE_TEARDOWN(fuzz)
@@ -1266,11 +1361,12 @@ static void report(struct __test_metadata *_metadata)
 		TH_LOG("%-12s %" PRIu64 " answered,%s", commands[i].name, shared->done[i], text);
 	}
 	TH_LOG("%" PRIu64 " reads, %" PRIu64 " records, %" PRIu64 " forks, %" PRIu64
-	       " descriptors handed on, %" PRIu64 " killed", shared->reads, shared->records,
-	       shared->forks, shared->passed, shared->kills);
+	       " descriptors handed on, %" PRIu64 " killed, %" PRIu64 " times hidden",
+	       shared->reads, shared->records, shared->forks, shared->passed, shared->kills,
+	       shared->nr_hidden);
 	if (shared->has_coverage)
 		TH_LOG("%" PRIu64 " places of the kernel's text reached, %" PRIu64 " calls kept",
-		       shared->nr_pcs, shared->nr_corpus);
+		       shared->nr_pcs, shared->nr_kept);
 }
 
 /* As much as there was before, but for what the kernel keeps of its own: caches, dead cgroups. */
@@ -1303,8 +1399,9 @@ TEST_F_TIMEOUT(fuzz, every_answer_is_right_or_an_error_that_is_documented, TIMEO
 					  commands[i].cmd != VMINSPECT_IOC_GUEST))
 			EXPECT_LT(0, shared->done[i])
 				TH_LOG("%s never answered", commands[i].name);
+	EXPECT_LT(0, shared->nr_hidden);
 	EXPECT_EQ(0, module_unload());
-	EXPECT_EQ(0, module_load(""));
+	EXPECT_EQ(0, module_load(""));	/* the device is root's again */
 	if (slab)
 		EXPECT_GT(slab + NOISE_KB, meminfo_kb("SUnreclaim"))
 			TH_LOG("%ld KiB after the third round", slab);
