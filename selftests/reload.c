@@ -76,6 +76,113 @@ FIXTURE_TEARDOWN(reload)
 		EXPECT_EQ(0, module_load(""));
 }
 
+/*
+ * What slab has in use, by cache. Nothing there is left to noise: a cache that has been shrunk is
+ * counted to the object, and what one load leaves behind each load does.
+ */
+#define MAX_CACHES	512
+#define CACHES		"/sys/kernel/slab/"
+
+struct cache {
+	char name[64];
+	long objects, size;
+};
+
+struct caches {
+	struct cache of[MAX_CACHES];
+	size_t nr;
+};
+
+/* Not those that the kernel empties when it wants to: inodes, entries of directories. */
+static bool cache_counts(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), CACHES "%s/shrink", name);
+	write_file(path, "1");
+	snprintf(path, sizeof(path), CACHES "%s/reclaim_account", name);
+	return read_number(path) == 0;
+}
+
+/* Twice: shrinking comes first, and one cache's objects lie in another's. */
+static void caches_read(struct caches *caches)
+{
+	struct cache *cache;
+	char line[512];
+	FILE *file;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		file = fopen("/proc/slabinfo", "re");
+		caches->nr = 0;
+		while (file && caches->nr < MAX_CACHES && fgets(line, sizeof(line), file)) {
+			cache = &caches->of[caches->nr];
+			if (sscanf(line, "%63s %ld %*d %ld", cache->name, &cache->objects,
+				   &cache->size) == 3 && cache_counts(cache->name))
+				caches->nr++;
+		}
+		if (file)
+			fclose(file);
+	}
+}
+
+static long cache_objects(const struct caches *caches, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < caches->nr; i++)
+		if (!strcmp(caches->of[i].name, name))
+			return caches->of[i].objects;
+	return 0;
+}
+
+/* By less than this a cache may grow by chance, however few loads there were. */
+#define NOISE_CACHE	8192
+
+/* No cache has grown by an object for each load, both times. */
+static void expect_no_growth(struct __test_metadata *_metadata, const struct caches at[3],
+			     long loads)
+{
+	const struct cache *cache;
+	long first, second;
+	size_t i;
+
+	if (leaks_are_looked_for())
+		return;
+	EXPECT_LT(20, at[2].nr);
+	for (i = 0; i < at[2].nr; i++) {
+		cache = &at[2].of[i];
+		first = cache_objects(&at[1], cache->name) - cache_objects(&at[0], cache->name);
+		second = cache->objects - cache_objects(&at[1], cache->name);
+		if (first * cache->size < NOISE_CACHE || second * cache->size < NOISE_CACHE)
+			continue;
+		EXPECT_FALSE(first >= loads && second >= loads)
+			TH_LOG("%s: %ld and %ld objects of %ld bytes more after %ld loads each",
+			       cache->name, first, second, cache->size, loads);
+	}
+}
+
+/* Nor by a page for each, where more goes on than loading: less than this may be of that. */
+#define NOISE_STORM	(256 << 10)
+
+static void expect_no_pages(struct __test_metadata *_metadata, const struct caches *before,
+			    const struct caches *after, long loads)
+{
+	const long most = loads * 4096 > NOISE_STORM ? loads * 4096 : NOISE_STORM;
+	const struct cache *cache;
+	long more;
+	size_t i;
+
+	if (leaks_are_looked_for())
+		return;
+	for (i = 0; i < after->nr; i++) {
+		cache = &after->of[i];
+		more = cache->objects - cache_objects(before, cache->name);
+		EXPECT_GT(most, more * cache->size)
+			TH_LOG("%s: %ld objects of %ld bytes more", cache->name, more, cache->size);
+	}
+}
+
 static struct memory memory_used(void)
 {
 	sync();
@@ -104,21 +211,28 @@ static int load(int file)
 	return syscall(SYS_finit_module, file, "", 0) ? -errno : 0;
 }
 
+/* A quarter of the loads fills caches; the two halves of the others are compared. */
 TEST_F_TIMEOUT(reload, leaves_nothing_behind, TIMEOUT)
 {
+	const unsigned long loads = self->rounds * 3 / 16, first = self->rounds / 2 - 2 * loads;
 	struct memory before = { 0 }, after;
+	static struct caches at[3];
 	unsigned long i;
 
 	for (i = 0; i < self->rounds / 2; i++) {
 		ASSERT_EQ(0, module_unload());
-		if (i == self->rounds / 8)	/* caches have filled */
+		if (i == first)
 			before = memory_used();
+		if (i == first || i == first + loads)
+			caches_read(&at[i != first]);
 		ASSERT_EQ(0, load(self->file));
 	}
 	ASSERT_EQ(0, module_unload());
 	after = memory_used();
+	caches_read(&at[2]);
 	TH_LOG("%lu times", i);
 	expect_same(_metadata, &before, &after);
+	expect_no_growth(_metadata, at, loads);
 }
 
 static bool stop;
@@ -197,11 +311,13 @@ TEST_F_TIMEOUT(reload, goes_on_under_a_swap_storm_with_readers, TIMEOUT)
 {
 	struct reader readers[READERS] = { 0 };
 	unsigned long i, tries, seen, refused = 0, opened = 0;
+	static struct caches caches_before, caches_after;
 	struct memory before, after;
 	pid_t swappers[SWAPPERS];
 	int ret;
 
 	before = memory_used();
+	caches_read(&caches_before);
 	for (i = 0; i < SWAPPERS; i++) {
 		swappers[i] = fork();
 		if (!swappers[i])
@@ -242,7 +358,9 @@ TEST_F_TIMEOUT(reload, goes_on_under_a_swap_storm_with_readers, TIMEOUT)
 	EXPECT_LT(0, refused);
 	EXPECT_LT(0, records);
 	after = memory_used();
+	caches_read(&caches_after);
 	expect_same(_metadata, &before, &after);
+	expect_no_pages(_metadata, &caches_before, &caches_after, self->rounds / 2);
 }
 
 TEST_HARNESS_MAIN
