@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Promise: whichever allocation fails, and whichever access to user memory: the call says ENOMEM,
- * or EFAULT, or does without; nothing is lost, and the next call works.
+ * Promise: whichever allocation fails, the call says ENOMEM; whichever access to user memory,
+ * EFAULT; or it does without, where that is harmless. Nothing is lost, and the next call works.
  *
  * The kernel makes the n-th of them fail in one task (/proc/self/fail-nth, of
  * CONFIG_FAULT_INJECTION: Documentation/fault-injection): first the first, then the second, until
@@ -33,8 +33,26 @@
 #define FAIL		"/sys/kernel/debug/"
 #define MANY		10000		/* no call of ours has so many */
 
+/*
+ * Kinds of what fails, each with the number of times that it still may: one less tells which it
+ * was. That number is looked at for nothing else where the n-th is to fail (lib/fault-inject.c).
+ */
+enum { SLAB, PAGE_ALLOC, USERCOPY, NR_FAULTS, NO_FAULT = NR_FAULTS };
+
+static const struct fault {
+	const char *name, *times;
+	int error;
+} faults[NR_FAULTS] = {
+	[SLAB] = { "slab", FAIL "failslab/times", -ENOMEM },
+	[PAGE_ALLOC] = { "pages", FAIL "fail_page_alloc/times", -ENOMEM },
+	[USERCOPY] = { "user memory", FAIL "fail_usercopy/times", -EFAULT },
+};
+
 /* By default those that may wait do not fail, and they are all there are. */
 static struct knob knobs[] = {
+	{ FAIL "failslab/times", "1000000", "" },
+	{ FAIL "fail_page_alloc/times", "1000000", "" },
+	{ FAIL "fail_usercopy/times", "1000000", "" },
 	{ FAIL "failslab/ignore-gfp-wait", "N", "" },
 	{ FAIL "fail_page_alloc/ignore-gfp-wait", "N", "" },
 	{ FAIL "fail_page_alloc/min-order", "0", "" },
@@ -53,11 +71,75 @@ static struct {
 	const char *file;
 	uint32_t scope;
 	int module;
+	uint64_t features;
 	int knob;
+	int trace;
 } with;
 
-/* The @nth from now on fails, 0: none any more. */
-static int arm(long nth)
+/* What was armed last, and what became of it. */
+static struct {
+	bool on;
+	long times[NR_FAULTS];
+	bool left;		/* the one that was to fail has not been reached */
+	int fault;		/* what it was */
+	char site[128];		/* where, of slab: "create_object+0x31/0x2b0", or empty */
+} armed;
+
+/*
+ * Who asked for slab in vain is what the kernel's own tracepoints tell.
+ */
+#define TRACING		"/sys/kernel/debug/tracing/"
+
+static void sites_trace(bool on)
+{
+	static const char *const events[] = { "kmalloc", "kmalloc_node", "kmem_cache_alloc",
+					      "kmem_cache_alloc_node" };
+	char path[128], filter[64];
+	size_t i;
+
+	snprintf(filter, sizeof(filter), "ptr == 0 && common_pid == %d", getpid());
+	for (i = 0; i < ARRAY_LEN(events); i++) {
+		snprintf(path, sizeof(path), TRACING "events/kmem/%s/filter", events[i]);
+		write_file(path, on ? filter : "0");
+		snprintf(path, sizeof(path), TRACING "events/kmem/%s/enable", events[i]);
+		write_file(path, on ? "1" : "0");
+	}
+}
+
+static void site_read(void)
+{
+	static char text[1 << 14];
+	ssize_t ret, size = 0;
+	char *at, *next;
+
+	*armed.site = '\0';
+	while (size < (ssize_t)sizeof(text) - 1 &&
+	       (ret = read(with.trace, text + size, sizeof(text) - 1 - size)) > 0)
+		size += ret;
+	text[size] = '\0';
+	for (at = NULL, next = text; (next = strstr(next, "call_site=")); at = next)
+		next += strlen("call_site=");
+	if (at)
+		snprintf(armed.site, sizeof(armed.site), "%.*s", (int)strcspn(at, "\n "), at);
+}
+
+/*
+ * What a kernel that looks for errors notes down for itself, for kmemleak and DEBUG_OBJECTS; and
+ * the string that nobody wants, of which only that its function was called is looked at.
+ */
+static bool site_does_without(void)
+{
+	static const char *const sites[] = { "create_object", "mem_pool_alloc", "kmemleak",
+					     "fill_pool", "debug_object", "probes_work" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(sites); i++)
+		if (strstr(armed.site, sites[i]))
+			return true;
+	return false;
+}
+
+static int fail_nth_write(long nth)
 {
 	char text[32];
 
@@ -65,15 +147,36 @@ static int arm(long nth)
 	return pwrite(with.knob, text, strlen(text), 0) < 0 ? -errno : 0;
 }
 
-/* Return: whether the one that was to fail has not been reached */
-static bool disarm(void)
+/* The @nth from now on fails. */
+static int arm(long nth)
+{
+	int i;
+
+	for (i = 0; i < NR_FAULTS; i++)
+		armed.times[i] = read_number(faults[i].times);
+	armed.on = true;
+	return fail_nth_write(nth);
+}
+
+/* None fails any more. What is armed may do so itself, before it does what is not its subject. */
+static void disarm(void)
 {
 	char text[32] = "";
-	/* if it has not, to tell so may be what fails */
-	ssize_t size = pread(with.knob, text, sizeof(text) - 1, 0);
+	ssize_t size;
+	int i;
 
-	arm(0);
-	return size < 0 || strtol(text, NULL, 10);
+	if (!armed.on)
+		return;
+	/* if it has not been reached, to tell so may be what fails */
+	size = pread(with.knob, text, sizeof(text) - 1, 0);
+	fail_nth_write(0);
+	armed.on = false;
+	armed.left = size < 0 || strtol(text, NULL, 10);
+	armed.fault = NO_FAULT;
+	for (i = 0; i < NR_FAULTS && !armed.left; i++)
+		if (read_number(faults[i].times) != armed.times[i])
+			armed.fault = i;
+	site_read();
 }
 
 static int closed(int fd)
@@ -167,7 +270,6 @@ static int do_events(void)
 
 /* Where this is done probes of one kind are attached; it is about those of the others. */
 static long attach_nth;
-static bool attach_left;
 
 static int do_attach(void)
 {
@@ -178,7 +280,7 @@ static int do_attach(void)
 	fd = ioctl(with.device, VMINSPECT_IOC_EVENTS, &all);
 	if (fd < 0)
 		fd = -errno;
-	attach_left = disarm();
+	disarm();
 	if (fd < 0)
 		return fd;
 	close(fd);
@@ -259,40 +361,72 @@ static int do_guest_scan(void)
 	return ioctl(with.fd, VMINSPECT_IOC_GUEST_SCAN, &scan) ? -errno : 0;
 }
 
+/* A load that says it worked has all that one has which nothing disturbs. */
 static int do_load(void)
 {
-	int ret = syscall(SYS_finit_module, with.module, "", 0) ? -errno : 0;
+	int ret = syscall(SYS_finit_module, with.module, "", 0) ? -errno : 0, device;
+	struct vminspect_info info;
 
-	if (!ret && module_unload())
+	disarm();
+	if (ret)
+		return ret;
+	device = device_open();
+	if (device < 0)
+		return -ENODEV;
+	ret = device_info(device, &info);
+	close(device);
+	if (module_unload())
 		return -EBUSY;
-	return ret;
+	if (!with.features)
+		with.features = info.features;
+	return ret || info.features == with.features ? ret : -ENOMSG;
 }
 
 /*
- * Its n-th allocation fails, for each n that it has. Return: how many it has
+ * Its n-th allocation or access fails, for each n that it has, and it says so. @harmless: mask of
+ * those that it may do without; besides pages, since slab, vmalloc and kvmalloc ask for many at
+ * once first, and then for fewer or elsewhere. Return: how many it said so of
  */
-static long fail_each(struct __test_metadata *_metadata, const char *name, int (*run)(void))
+static long fail_each(struct __test_metadata *_metadata, const char *name, int (*run)(void),
+		      unsigned int harmless)
 {
 	const int usual = run();	/* what it says when nothing fails */
-	long nth, failed = 0;
-	bool left = false;
+	long nth, made[NR_FAULTS] = { 0 }, failed[NR_FAULTS] = { 0 };
+	const struct fault *fault;
+	bool good;
 	int ret;
 
-	for (nth = 1; nth < MANY && !left; nth++) {
+	harmless |= 1U << PAGE_ALLOC;
+	for (nth = 1; nth < MANY; nth++) {
 		EXPECT_EQ(0, arm(nth));
 		ret = run();
-		left = disarm();
-		EXPECT_TRUE(ret == usual || ret == -ENOMEM || ret == -EFAULT)
-			TH_LOG("%s: error %d when number %ld fails", name, -ret, nth);
-		failed += ret != usual;
+		disarm();
+		if (armed.left) {
+			EXPECT_EQ(usual, ret);
+			break;
+		}
+		EXPECT_NE(NO_FAULT, armed.fault)
+			TH_LOG("%s: number %ld is of no kind", name, nth);
+		if (armed.fault == NO_FAULT)
+			continue;
+		fault = &faults[armed.fault];
+		good = ret == fault->error || (ret == usual && harmless & 1U << armed.fault);
+		if (armed.fault == SLAB && site_does_without())
+			good = ret == usual;
+		EXPECT_TRUE(good)
+			TH_LOG("%s: error %d when number %ld fails: %s %s", name, -ret, nth,
+			       fault->name, armed.site);
+		made[armed.fault]++;
+		failed[armed.fault] += ret != usual;
 		if (ret != usual)
 			EXPECT_EQ(usual, run())
 				TH_LOG("%s: the next call, after number %ld", name, nth);
 	}
-	nth--;	/* the last one was not reached */
 	EXPECT_GT(MANY, nth);
-	TH_LOG("%s: %ld made to fail, %ld times it said so", name, nth - 1, failed);
-	return nth - 1;
+	TH_LOG("%s: said so of slab %ld/%ld, pages %ld/%ld, user memory %ld/%ld", name,
+	       failed[SLAB], made[SLAB], failed[PAGE_ALLOC], made[PAGE_ALLOC], failed[USERCOPY],
+	       made[USERCOPY]);
+	return failed[SLAB] + failed[PAGE_ALLOC] + failed[USERCOPY];
 }
 
 /*
@@ -308,18 +442,24 @@ static void expect_attach_to_fail(struct __test_metadata *_metadata)
 	int ret = 0;
 
 	ASSERT_LE(0, first);
-	attach_left = false;
-	for (attach_nth = 1; attach_nth < MANY && !attach_left; made++) {
+	for (attach_nth = 1; attach_nth < MANY; made++) {
 		ret = do_attach();
-		EXPECT_TRUE(ret == 0 || ret == -ENOMEM || ret == -EFAULT)
-			TH_LOG("attach: error %d when number %ld fails", -ret, attach_nth);
+		if (armed.left)
+			break;
+		EXPECT_NE(NO_FAULT, armed.fault);
+		if (armed.fault == NO_FAULT)
+			break;
+		EXPECT_TRUE(ret == faults[armed.fault].error ||
+			    (ret == 0 && armed.fault != USERCOPY))
+			TH_LOG("attach: error %d when number %ld fails: %s", -ret, attach_nth,
+			       faults[armed.fault].name);
 		failed += ret != 0;
 		attach_nth += 1 + attach_nth / 50;
 	}
 	close(first);
-	TH_LOG("attach: %ld made to fail, %ld times it said so", made - 1, failed);
+	TH_LOG("attach: %ld made to fail, %ld times it said so", made, failed);
 	EXPECT_LT(0, failed);
-	EXPECT_TRUE(attach_left);
+	EXPECT_TRUE(armed.left);
 	EXPECT_EQ(0, ret);
 }
 
@@ -334,6 +474,9 @@ FIXTURE_SETUP(faults)
 	knobs_turn(knobs, ARRAY_LEN(knobs));
 	with.knob = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, with.knob);
+	with.trace = open(TRACING "trace_pipe", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ASSERT_LE(0, with.trace);
+	sites_trace(true);
 	with.device = device_bound(getpid());
 	ASSERT_LE(0, with.device);
 	with.pagemap = pagemap_open(getpid());
@@ -348,6 +491,8 @@ FIXTURE_TEARDOWN(faults)
 {
 	if (access("/proc/self/fail-nth", F_OK))
 		return;
+	sites_trace(false);
+	close(with.trace);
 	close(with.knob);
 	close(with.device);
 	close(with.fd);
@@ -362,13 +507,13 @@ FIXTURE_TEARDOWN(faults)
 /* Some of these have an allocation of their own: to see none fail would be to see nothing. */
 TEST_F_TIMEOUT(faults, of_looking, TIMEOUT)
 {
-	EXPECT_LT(0, fail_each(_metadata, "open", do_open));
-	fail_each(_metadata, "INFO", do_info);
-	fail_each(_metadata, "SCAN", do_scan);
-	EXPECT_LT(0, fail_each(_metadata, "TRANSLATE", do_translate));
-	fail_each(_metadata, "WALK", do_walk);
-	EXPECT_LT(0, fail_each(_metadata, "SWAP", do_swap));
-	EXPECT_LT(0, fail_each(_metadata, "BIND", do_bind));
+	EXPECT_LT(0, fail_each(_metadata, "open", do_open, 0));
+	fail_each(_metadata, "INFO", do_info, 0);
+	fail_each(_metadata, "SCAN", do_scan, 0);
+	EXPECT_LT(0, fail_each(_metadata, "TRANSLATE", do_translate, 0));
+	fail_each(_metadata, "WALK", do_walk, 0);
+	EXPECT_LT(0, fail_each(_metadata, "SWAP", do_swap, 0));
+	EXPECT_LT(0, fail_each(_metadata, "BIND", do_bind, 0));
 }
 
 TEST_F_TIMEOUT(faults, of_events, TIMEOUT)
@@ -385,7 +530,7 @@ TEST_F_TIMEOUT(faults, of_events, TIMEOUT)
 	with.fd = dir;
 	for (with.scope = 0; with.scope < VMINSPECT_NR_SCOPES; with.scope++) {
 		EXPECT_EQ(-EOPNOTSUPP, do_events());
-		EXPECT_LT(0, fail_each(_metadata, "EVENTS", do_events));
+		EXPECT_LT(0, fail_each(_metadata, "EVENTS", do_events, 0));
 	}
 	ASSERT_EQ(0, write_file(FAIL "kprobes/enabled", "1"));
 	expect_attach_to_fail(_metadata);
@@ -396,11 +541,12 @@ TEST_F_TIMEOUT(faults, of_events, TIMEOUT)
 	/* with probes attached already */
 	for (with.scope = 0; with.scope < VMINSPECT_NR_SCOPES; with.scope++)
 		if (with.scope != VMINSPECT_SCOPE_TASKS && with.scope != VMINSPECT_SCOPE_CGROUP)
-			EXPECT_LT(0, fail_each(_metadata, "EVENTS again", do_events));
-	fail_each(_metadata, "EVENTS_STATE", do_state);
-	fail_each(_metadata, "read", do_read);
-	fail_each(_metadata, "poll", do_poll);
-	fail_each(_metadata, "swapping", do_swap_out_and_in);
+			EXPECT_LT(0, fail_each(_metadata, "EVENTS again", do_events, 0));
+	fail_each(_metadata, "EVENTS_STATE", do_state, 0);
+	fail_each(_metadata, "read", do_read, 0);
+	fail_each(_metadata, "poll", do_poll, 0);
+	/* What the kernel has no memory for stays in, and what we have none for is counted. */
+	fail_each(_metadata, "swapping", do_swap_out_and_in, 1U << SLAB);
 }
 
 TEST_F_TIMEOUT(faults, of_text_views, TIMEOUT)
@@ -413,7 +559,7 @@ TEST_F_TIMEOUT(faults, of_text_views, TIMEOUT)
 	ASSERT_EQ(0, write_file(FAIL "kprobes/enabled", "0"));
 	for (i = 0; i < ARRAY_LEN(files); i++) {
 		with.file = files[i];
-		EXPECT_LT(0, fail_each(_metadata, files[i], do_text));
+		EXPECT_LT(0, fail_each(_metadata, files[i], do_text, 0));
 	}
 	ASSERT_EQ(0, write_file(FAIL "kprobes/enabled", "1"));
 }
@@ -424,15 +570,18 @@ TEST_F_TIMEOUT(faults, of_guests, TIMEOUT)
 
 	if (kvm_guest_make(&with.guest))
 		SKIP(return, "this machine lacks KVM");
-	EXPECT_LT(0, fail_each(_metadata, "GUEST", do_guest));
+	EXPECT_LT(0, fail_each(_metadata, "GUEST", do_guest, 0));
 	request.vm_fd = with.guest.vm;
 	with.fd = ioctl(with.device, VMINSPECT_IOC_GUEST, &request);
 	ASSERT_LE(0, with.fd);
-	fail_each(_metadata, "GUEST_WALK", do_guest_walk);
-	fail_each(_metadata, "GUEST_SCAN", do_guest_scan);
+	fail_each(_metadata, "GUEST_WALK", do_guest_walk, 0);
+	fail_each(_metadata, "GUEST_SCAN", do_guest_scan, 0);
 }
 
-/* A load that fails leaves nothing: neither the device nor files nor probes. */
+/*
+ * A load that fails leaves nothing: neither the device nor files nor probes. What the kernel does
+ * without is of its own, as the notes in sysfs: do_load() looks at what there is of ours.
+ */
 TEST_F_TIMEOUT(faults, of_loading, TIMEOUT)
 {
 	char path[256];
@@ -447,7 +596,7 @@ TEST_F_TIMEOUT(faults, of_loading, TIMEOUT)
 	close(with.device);
 	with.device = -1;
 	ASSERT_EQ(0, module_unload());
-	EXPECT_LT(0, fail_each(_metadata, "load", do_load));
+	EXPECT_LT(0, fail_each(_metadata, "load", do_load, 1U << SLAB));
 	close(with.module);
 	EXPECT_EQ(0, module_load(""));
 }
