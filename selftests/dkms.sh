@@ -67,6 +67,15 @@ builds_and_installs()
 		broken "installed is '$(list_installed)'"
 }
 
+# Headers of this kernel serve: DKMS does not look into them before.
+passes_over_an_older_kernel()
+{
+	dkms_of "$root" build "vminspect/$version" -k 5.10.0-32-amd64 \
+		--kernelsourcedir "/lib/modules/$release/build" >"$out" 2>&1
+	grep -q 'BUILD_EXCLUSIVE' "$out" || broken 'build:' "$(tail -n 20 "$out")"
+	equal 'logs of a build' '' "$(find "$work/tree" -path '*5.10*' -name make.log)"
+}
+
 # The test machine loads what insmod takes: uncompressed.
 works_when_loaded()
 {
@@ -96,18 +105,34 @@ removes_all_of_it()
 	equal 'left in the tree' '' "$(find "$work/tree" -name 'vminspect*')"
 }
 
+# Releases that DKMS is to build for, and others.
+is_for_the_kernels_that_are_known()
+{
+	local BUILD_EXCLUSIVE_KERNEL='' release
+
+	eval "$(grep '^BUILD_EXCLUSIVE_KERNEL=' dkms.conf)"
+	[ -n "$BUILD_EXCLUSIVE_KERNEL" ] || { broken 'dkms.conf is for any kernel'; return; }
+	for release in 6.1.0-57-amd64 6.1.192 6.9.7 6.12.118+deb13-amd64 7.3.4+deb13-amd64 10.0.1; do
+		[[ $release =~ $BUILD_EXCLUSIVE_KERNEL ]] || broken "not for $release"
+	done
+	for release in 4.19.0-27-amd64 5.10.0-32-amd64 5.6.1 6.0.12-1-amd64; do
+		[[ ! $release =~ $BUILD_EXCLUSIVE_KERNEL ]] || broken "for $release"
+	done
+}
+
 is_no_package()
 {
 	skip 'no package has it: DKMS looks for its headers in /lib/modules, where nothing is of it'
 }
 
 promise 'dkms.conf has the version of the module' has_the_version_of_the_module
+promise 'dkms.conf is for 6.1 and newer' is_for_the_kernels_that_are_known
 for name in "${kernels[@]}"; do
 	if [ "$name" = debug ]; then
 		promise "DKMS, $name" is_no_package
 		continue
 	fi
-	for part in builds_and_installs works_when_loaded removes_all_of_it; do
+	for part in builds_and_installs passes_over_an_older_kernel works_when_loaded removes_all_of_it; do
 		eval "${part}_${name//./_}() { kernel=$name; $part; }"
 		promise "DKMS, $name: ${part//_/ }" "${part}_${name//./_}"
 	done
