@@ -147,6 +147,7 @@ lint: $(O)/linux/.done	## checkpatch, sparse, compiler warnings, shellcheck
 
 .PHONY: bench
 bench: packages	## measure side by side with what others offer
+	$(call need,mmdebstrap)
 	@$(MAKE) -s all benchmarks
 	@bench/run
 

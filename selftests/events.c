@@ -967,6 +967,29 @@ TEST_F(events, readers_are_limited_in_number)
 		close(fds[i]);
 }
 
+/* Else who may read events could have as much of the kernel's memory as there is. */
+TEST_F(events, rings_are_charged_to_the_cgroup_of_who_asks)
+{
+	struct vminspect_events request = request_all(KIND(SWAP_IN));
+	long before, with, after, rings;
+	int first, fd;
+
+	request.ring_records = 64;
+	first = events_open(self->device, &request);	/* the tables, too, are there now */
+	ASSERT_LE(0, first);
+	before = read_number(CGROUP "/memory.current");
+	request.ring_records = 65536;
+	fd = events_open(self->device, &request);
+	ASSERT_LE(0, fd);
+	with = read_number(CGROUP "/memory.current");
+	close(fd);
+	after = read_number(CGROUP "/memory.current");
+	close(first);
+	rings = request.nr_rings * request.ring_records * sizeof(struct vminspect_event);
+	EXPECT_LE(rings, with - before);
+	EXPECT_LE(rings / 10 * 9, with - after);
+}
+
 static int drop_sys_admin(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
