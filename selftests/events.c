@@ -1075,66 +1075,6 @@ TEST_F_TIMEOUT(events, swapoff_is_told_as_what_brought_pages_back, TIMEOUT)
 	write_file("/sys/block/zram0/reset", "1");
 }
 
-/*
- * Huge pages of shared memory that go out to slots which somebody had before: since 6.12 as a
- * whole. They come back one by one and with their neighbours, which nobody has asked for.
- */
-#define SHMEM_HUGE	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
-#define HAND_ON		(16 * SZ_2M)
-
-static char *map_huge_shared(size_t size)
-{
-	char *map = map_aligned(size, SZ_2M);
-	int fd = memfd(size, 0);
-
-	if (!map || fd < 0 || mmap(map, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-				   0) != map || madvise(map, size, MADV_HUGEPAGE))
-		return NULL;
-	close(fd);
-	return map;
-}
-
-TEST_F_TIMEOUT(events, slots_that_change_hands_have_no_owner_of_before, TIMEOUT)
-{
-	static const struct storm storm = { .nr = 40000 };	/* nearly all of the area's */
-	struct vminspect_events request = request_all(ALL_KINDS);
-	const struct vminspect_event *event;
-	struct swapper swapper;
-	struct recorder recorder;
-	size_t read = 0;
-	char *map;
-
-	ASSERT_EQ(0, place_set_up("zram"));
-	ASSERT_EQ(0, write_file(CLUSTER, "3"));
-	if (write_file(SHMEM_HUGE, "advise"))
-		SKIP(return, "no transparent huge pages in shared memory");
-	ASSERT_EQ(0, swapper_start(&swapper, &storm));
-	ASSERT_EQ(0, recorder_start(&recorder, self->device, &request));
-	EXPECT_EQ(0, swappers_step(&swapper, 1));
-	EXPECT_EQ(0, swappers_step(&swapper, 1));
-	ASSERT_EQ(0, munlockall());	/* of what is mapped from here on */
-	map = map_huge_shared(HAND_ON);
-	ASSERT_NE(NULL, map);
-	memset(map, 1, HAND_ON);
-	write_file(SHMEM_HUGE, "never");
-	EXPECT_EQ(0, page_out_shared(map, HAND_ON));
-	drop_swap_cache();
-	touch(map, HAND_ON);
-	ASSERT_EQ(0, recorder_end(&recorder));
-	for (event = recorder.events; event < events_end(&recorder); event++) {
-		if (event->kind != VMINSPECT_EVENT_READ ||
-		    event->actor_pid != (uint32_t)getpid())
-			continue;
-		read += event->pages;
-		EXPECT_NE((uint32_t)swapper.pid, event->pid);
-	}
-	EXPECT_LT(0, read);
-	munmap(map, HAND_ON);
-	EXPECT_EQ(0, swapper_end(&swapper));
-	recorder_free(&recorder);
-	place_tear_down("zram");
-}
-
 /* ---- Pages that go out for want of memory ---- */
 
 #define NARROW		CGROUP "/narrow"
