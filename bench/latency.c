@@ -46,6 +46,7 @@ struct samples {
 struct target {
 	const char *ops[MAX_OPS];
 	void (*prepare)(void);
+	void (*begin)(void);	/* in the target itself; may be NULL */
 	void (*round)(struct samples *samples);
 };
 
@@ -92,6 +93,12 @@ static void map_much(void)
 			   fd, 0) != MAP_FAILED, "no 16 GiB");
 		check(!madvise(memory + i, FILE_SIZE, MADV_POPULATE_WRITE), "no memory");
 	}
+}
+
+/* A child has no tables of what is shared until it touches it. */
+static void touch_much(void)
+{
+	check(!madvise(memory, MAPPED, MADV_POPULATE_WRITE), "no memory");
 }
 
 static void map_and_unmap(struct samples *samples)
@@ -275,8 +282,8 @@ static void run_rounds(const struct target *target, const struct reader *readers
 	if (!measured) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		stay_on(0);
-		if (target->prepare == map_much)
-			madvise(memory, MAPPED, MADV_POPULATE_WRITE);
+		if (target->begin)
+			target->begin();
 		while (write(done[1], &byte, 1) == 1 && read(go[0], &byte, 1) == 1)
 			target->round(samples);
 		exit(1);
@@ -312,6 +319,7 @@ int main(int argc, char **argv)
 	static const struct target maps = {
 		.ops = { "mmap() of 64 KiB", "first touch of a page", "munmap()" },
 		.prepare = map_much,
+		.begin = touch_much,
 		.round = map_and_unmap,
 	}, swaps = {
 		.ops = { "page comes back", "page goes out" },

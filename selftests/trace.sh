@@ -1071,7 +1071,7 @@ names_missing_probes()
 	judge info "$out" '.features | [.swap_in, .swap_out, .read, .write] |
 		select(all(type == "string") | not) | tojson'
 	reload
-	# 7.3 does not let it be switched off while somebody's hook is a permanent one.
+	# A kernel may not let it be switched off: 7.3 did not.
 	if sh -c 'echo 0 >/proc/sys/kernel/ftrace_enabled' 2>"$scratch/said"; then
 		refuses 1 ftrace_enabled vminspect trace -a
 		refuses 125 ftrace_enabled vminspect trace -- true
