@@ -7,7 +7,8 @@
  * ----------------------  ----------  -----------------------------------------
  * pmdp_get_lockless()     6.5         older: one plain read, as x86-64 allows
  * pte_uffd_wp()           7.0         called pte_uffd() since
- * page_mapcount()         6.11        gone; the sum that it made is made here
+ * page_mapcount()         6.11        gone; the sum that it made is made here; with
+ *                                     CONFIG_NO_PAGE_MAPCOUNT (6.15) what the kernel guesses
  * large slots of shmem    6.12        xas_get_order() exported; older: order 0
  * VM_UFFD_RWP             7.0         older: no such mapping
  * swap_map                7.0         gone: what slots are used for is not told
@@ -96,6 +97,11 @@ static inline bool vmi_compat_page_mapped_once(struct page *page)
 	struct folio *folio = page_folio(page);
 	int mapcount = 0;
 
+#ifdef CONFIG_NO_PAGE_MAPCOUNT
+	/* then large folios have no count for each page (6.15) */
+	if (folio_test_large(folio))
+		return !folio_maybe_mapped_shared(folio);
+#endif
 	/* of hugetlb it is no count: the kind of page stands there */
 	if (!folio_test_hugetlb(folio))
 		mapcount = atomic_read(&page->_mapcount) + 1;

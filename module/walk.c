@@ -123,7 +123,11 @@ static bool walk_take_slot(struct vmi_walk *walk, swp_entry_t slot,
 	return true;
 }
 
-/* linear_page_index() drags in hugetlb's, which is not exported. */
+/*
+ * linear_page_index() drags in hugetlb's, which is not exported. While the mmap lock is held
+ * for reading a stack may grow downwards, which changes both of these; a mapping of a file
+ * does not grow (do_mmap() in mm/mmap.c refuses VM_GROWSDOWN).
+ */
 static pgoff_t walk_index(const struct vm_area_struct *vma, unsigned long va)
 {
 	return vma->vm_pgoff + ((va - vma->vm_start) >> PAGE_SHIFT);

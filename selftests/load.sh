@@ -5,6 +5,8 @@
 # another kernel, other headers or another compiler, wrong type information, Secure Boot, lockdown.
 # A kernel that is too new or too old is named by the first thing that the compiler says.
 #
+#   VMINSPECT_KERNELS   for these, as vm/kernel names them; default: the distribution's own
+#
 # machines: host
 
 # shellcheck disable=SC1091,SC2154	# what is not assigned here comes from tap.sh
@@ -12,27 +14,54 @@
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 . selftests/tap.sh
 
-kdir=$(selftests/vm/kernel | sed -n 2p)
-release=$(sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$kdir/include/generated/utsrelease.h")
-make -s module KDIR="$kdir" || exit 1
-ko=build/$release/vminspect.ko
+read -ra kernels <<<"${VMINSPECT_KERNELS:-}"
+[ ${#kernels[@]} -gt 0 ] || kernels=(own)
 export VMINSPECT_SHARE=$scratch
 
-# Another release in the version magic; another checksum of what a module consists of; type
-# information that is none.
+# Sets kernel, kdir, release, other_release, ko.
+use_kernel()
+{
+	local answer root
+
+	kernel=$1
+	answer=$(selftests/vm/kernel ${1:+"$1"}) || { broken "there is no kernel $1"; return 1; }
+	{ read -r _; read -r kdir; read -r root; } <<<"$answer"
+	release=$(sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$kdir/include/generated/utsrelease.h")
+	other_release=9${release:1}
+	ko=build/$release/vminspect.ko
+	selftests/vm/build "$kdir" "$root" module || { broken "no module for $release"; return 1; }
+}
+
+# Other headers: another checksum of what a module consists of, or, where the kernel compares none,
+# another size of it.
+forge_headers()
+{
+	local section=.gnu.linkonce.this_module
+
+	if grep -q CONFIG_MODVERSIONS=y "$kdir/.config"; then
+		perl -0777 -pe 's/.{8}(module_layout\0)/ZZZZ\0\0\0\0$1/s' "$ko" >"$scratch/headers.ko"
+	else
+		objcopy --dump-section "$section=$scratch/section" "$ko" "$scratch/headers.ko" &&
+		head -c 64 /dev/zero >>"$scratch/section" &&
+		objcopy --update-section "$section=$scratch/section" "$scratch/headers.ko"
+	fi
+}
+
+# Another release in the version magic; other headers; type information that is none.
 make_forgeries()
 {
-	sed "s/vermagic=${release//./\\.}/vermagic=${release/6.1/6.9}/" "$ko" >"$scratch/older.ko" &&
-	perl -0777 -pe 's/.{8}(module_layout\0)/ZZZZ\0\0\0\0$1/s' "$ko" >"$scratch/headers.ko" &&
+	sed "s/vermagic=${release//./\\.}/vermagic=$other_release/" "$ko" >"$scratch/older.ko" &&
+	forge_headers &&
 	head -c 64 /dev/zero >"$scratch/section" &&
-	objcopy --add-section ".BTF=$scratch/section" "$ko" "$scratch/btf.ko" &&
+	objcopy --remove-section .BTF "$ko" "$scratch/btf.ko" &&
+	objcopy --add-section ".BTF=$scratch/section" "$scratch/btf.ko" &&
 	printf 'not a module' >"$scratch/text.ko"
 }
 
 # boot ARGUMENTS COMMAND: what the command says, and its status, in $out
 boot()
 {
-	run env VMINSPECT_KO=none selftests/vm/run -m 1G -c 1 -a "$1" -- sh -c "exec 2>&1; $2"
+	run env VMINSPECT_KO=none selftests/vm/run ${kernel:+-k "$kernel"} -m 1G -c 1 -a "$1" -- sh -c "exec 2>&1; $2"
 }
 
 # said MARK WORDS: between its mark and the next one
@@ -74,6 +103,7 @@ try_all()
 
 loads_it_with_the_mode_that_is_asked_for()
 {
+	use_kernel "$1" || return
 	try_all
 	said good 'status 0'
 	said good 'mode 640'
@@ -81,7 +111,7 @@ loads_it_with_the_mode_that_is_asked_for()
 
 names_the_kernel_that_it_was_built_for()
 {
-	said older "it was built for ${release/6.1/6.9}, and this kernel is $release"
+	said older "it was built for $other_release, and this kernel is $release"
 	said older 'make deps && make load'
 	said older 'status 1'
 }
@@ -89,7 +119,7 @@ names_the_kernel_that_it_was_built_for()
 tells_other_headers()
 {
 	said headers 'from other headers, or by another compiler'
-	said headers 'gcc-12'
+	said headers "($(grep -oE '^CONFIG_CC_VERSION_TEXT.*gcc-[0-9]+' "$kdir/.config" | cut -d'"' -f2))"
 	said headers 'status 1'
 }
 
@@ -161,7 +191,7 @@ says_how_to_sign()
 	said signed 'locked down'
 }
 
-# headers_of VERSION: these headers, but they say that they are of that version
+# headers_of VERSION: headers of the distribution's own kernel, but they say that they are of that version
 headers_of()
 {
 	local dir=$scratch/headers version=$1
@@ -184,6 +214,7 @@ names_the_versions_that_are_supported()
 {
 	local version other=another-kernel
 
+	use_kernel '' || return
 	at_end+=(remove_build)
 	mkdir -p "$scratch/moved/linux"
 	echo '#error it has moved' >"$scratch/moved/linux/swapops.h"
@@ -198,18 +229,27 @@ names_the_versions_that_are_supported()
 	done
 }
 
-promise 'loads it with the mode that is asked for' loads_it_with_the_mode_that_is_asked_for
-promise 'names the kernel that it was built for' names_the_kernel_that_it_was_built_for
-promise 'tells other headers or another compiler' tells_other_headers
-promise 'tells them when the log of the kernel is full' says_so_when_the_log_is_full
-promise 'tells them when the log of the kernel takes no mark' says_so_when_the_log_takes_no_mark
-promise 'finds its programs, or tells which is missing' tells_a_program_that_is_missing
-promise 'tells other type information, or does without' tells_other_type_information
-promise 'tells what is no module' tells_what_is_no_module
-promise 'tells a user that root is needed' tells_a_user
-promise 'tells that it is loaded already' tells_that_it_is_there
-promise 'tells that loading is switched off' tells_that_loading_is_switched_off
-promise 'says how to sign it, under Secure Boot and lockdown' says_how_to_sign
+# of_kernel WHAT FUNCTION: in this order, as the machine is booted by the first
+of_kernel()
+{
+	eval "$2_${name//./_}() { $2 '${name#own}'; }"
+	promise "$name: $1" "$2_${name//./_}"
+}
+
+for name in "${kernels[@]}"; do
+	of_kernel 'loads it with the mode that is asked for' loads_it_with_the_mode_that_is_asked_for
+	of_kernel 'names the kernel that it was built for' names_the_kernel_that_it_was_built_for
+	of_kernel 'tells other headers or another compiler' tells_other_headers
+	of_kernel 'tells them when the log of the kernel is full' says_so_when_the_log_is_full
+	of_kernel 'tells them when the log of the kernel takes no mark' says_so_when_the_log_takes_no_mark
+	of_kernel 'finds its programs, or tells which is missing' tells_a_program_that_is_missing
+	of_kernel 'tells other type information, or does without' tells_other_type_information
+	of_kernel 'tells what is no module' tells_what_is_no_module
+	of_kernel 'tells a user that root is needed' tells_a_user
+	of_kernel 'tells that it is loaded already' tells_that_it_is_there
+	of_kernel 'tells that loading is switched off' tells_that_loading_is_switched_off
+	of_kernel 'says how to sign it, under Secure Boot and lockdown' says_how_to_sign
+done
 promise 'the compiler names the versions first that are supported' names_the_versions_that_are_supported
 
 keep_promises
