@@ -96,7 +96,7 @@ void vmi_chardev_info(struct vminspect_info *info)
 		info->features |= VMINSPECT_FEATURE_THP;
 	if (IS_ENABLED(CONFIG_DEVICE_PRIVATE))
 		info->features |= VMINSPECT_FEATURE_DEVICE_PRIVATE;
-	strscpy(info->version, THIS_MODULE->version, sizeof(info->version));
+	strscpy(info->version, VMI_VERSION, sizeof(info->version));
 }
 
 static int chardev_info(struct file *file, void *arg)

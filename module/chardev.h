@@ -4,6 +4,9 @@
 
 #include <uapi/vminspect.h>
 
+/* Not THIS_MODULE->version, which is NULL where the kernel had no memory for it. */
+#define VMI_VERSION	"0.1.0"
+
 int vmi_chardev_init(unsigned int mode);
 void vmi_chardev_exit(void);
 void vmi_chardev_offer(u64 features);

@@ -64,4 +64,4 @@ module_exit(vmi_exit);
 
 MODULE_DESCRIPTION("shows what stands behind virtual addresses");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION(VMI_VERSION);

@@ -19,7 +19,7 @@ read -ra kernels <<<"${VMINSPECT_KERNELS:-}"
 
 has_the_version_of_the_module()
 {
-	equal 'version' "$(sed -n 's/MODULE_VERSION("\(.*\)");/\1/p' module/main.c)" "$version"
+	equal 'version' "$(sed -n 's/^#define VMI_VERSION\t"\(.*\)"/\1/p' module/chardev.h)" "$version"
 }
 
 # DKMS keeps a key below /var/lib: that is no business of this machine's.
