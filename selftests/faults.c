@@ -139,7 +139,7 @@ static bool site_does_without(void)
 	return false;
 }
 
-/* What the kernel tries again in another way, if it was the first one (pick_link() in fs/namei.c). */
+/* What the kernel tries again in another way if the first fails (pick_link() in fs/namei.c). */
 static bool site_is_tried_again(void)
 {
 	return strstr(armed.site, "proc_self_get_link");
@@ -368,8 +368,8 @@ static int do_guest_scan(void)
 }
 
 /*
- * A load that says it worked has all that one has which nothing disturbs, but for text views, of which
- * INFO tells then that there are none.
+ * A load that says it worked has all that one has which nothing disturbs, but for text views, of
+ * which INFO tells then that there are none.
  */
 static int do_load(void)
 {
