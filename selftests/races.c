@@ -303,13 +303,13 @@ static bool prepare_ksm(void)
 /* Half of them alike: they are merged, and go their own ways again when they are written to. */
 static void change_ksm(void)
 {
+	unsigned int tries = 10 * time_scale();
 	size_t nr, first = some(512, &nr), i;
-	int tries;
 
 	for (i = first; i < first + nr; i++)
 		*(uint64_t *)(map + i * SZ_4K) = 0;
 	/* it takes ksmd two rounds, however long they are here */
-	for (tries = 0; tries < 10 && read_number(KSM "pages_sharing") <= 0; tries++)
+	while (tries-- && read_number(KSM "pages_sharing") <= 0)
 		usleep(20000);
 	count(0, read_number(KSM "pages_sharing") > 0);
 	write_pages(first, nr);
