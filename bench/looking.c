@@ -26,7 +26,7 @@
 #define ADDRESSES	65536
 #define BATCH		1024		/* addresses for a call */
 #define ENTRIES		(1 << 16)	/* of pagemap read at once: 512 KiB */
-#define REGIONS		(1 << 16)	/* that PAGEMAP_SCAN may fill at once */
+#define REGIONS		(1 << 16)	/* that PAGEMAP_SCAN may fill at once, and extents */
 #define CALLS		10000		/* of one address each */
 
 /*
@@ -51,6 +51,7 @@ struct scan_argument {
 static int device, pagemap;
 static uint64_t entries[ENTRIES];
 static struct scan_region regions[REGIONS];
+static struct vminspect_extent extents[REGIONS];
 static uint64_t addresses[ADDRESSES];
 static struct vminspect_entry answers[BATCH];
 
@@ -70,24 +71,27 @@ struct method {
 	unsigned int slices;	/* looks at such a part of the range only, where all takes long */
 };
 
-static int add_pages(const struct vminspect_extent *extent, void *arg)
-{
-	*(uint64_t *)arg += (extent->end - extent->start) / SZ_4K;
-	return 0;
-}
-
 /* State, size, frame or slot, and the flags of the entry. */
 static uint64_t by_scan(const struct range *range)
 {
-	const struct vminspect_scan request = {
+	struct vminspect_scan scan = {
+		.start = (uintptr_t)range->va,
+		.end = (uintptr_t)range->va + range->size,
+		.extents = (uintptr_t)extents,
+		.nr_extents = REGIONS,
 		.category_anyof_mask = STATES_WITH_ENTRY,
 		.return_mask = RETURN_ALL & ~VMINSPECT_PAGE_FROM_PAGE,
 		.split_mask = VMINSPECT_PAGE_WRITE,
 	};
-	uint64_t pages = 0, start = (uintptr_t)range->va;
+	uint64_t pages = 0;
+	uint32_t i;
 
-	check(!device_extents(device, start, start + range->size, &request, add_pages, &pages),
-	      "SCAN failed");
+	do {
+		check(!device_scan(device, &scan), "SCAN failed");
+		for (i = 0; i < scan.nr_filled; i++)
+			pages += (extents[i].end - extents[i].start) / SZ_4K;
+		scan.start = scan.resume;
+	} while (scan.start < scan.end);
 	return pages;
 }
 
