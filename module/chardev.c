@@ -34,9 +34,6 @@ static_assert(sizeof(struct vminspect_walk) == 184);
 static_assert(sizeof(struct vminspect_swap) == 80);
 static_assert(sizeof(struct vminspect_events) == 48);
 
-/* Addresses translated under one hold of the lock: a walk of all levels for each. */
-#define TRANSLATE_BATCH		64U
-
 /* What other files of the module offer, besides what is always there. */
 static u64 offered_features;
 
@@ -218,10 +215,20 @@ static int chardev_scan(struct file *file, void *arg)
 	return ret;
 }
 
+/*
+ * struct translate_batch - addresses that are looked up at once
+ * @addresses: these
+ * @entries: out: what stands there
+ * @max: how many there is room for
+ */
 struct translate_batch {
-	u64 addresses[TRANSLATE_BATCH];
-	struct vminspect_entry entries[TRANSLATE_BATCH];
+	u64 *addresses;
+	struct vminspect_entry *entries;
+	unsigned int max;
 };
+
+/* So few that the stack has room for them: memory would cost more than all the rest. */
+#define TRANSLATE_FEW	4U
 
 /* How many of the first @nr addresses can be addresses of a process? */
 static unsigned int translate_valid(const u64 *addresses, unsigned int nr)
@@ -267,8 +274,7 @@ static int translate_run(struct vmi_target *target, struct translate_batch *batc
 	request->nr_done = 0;
 	do {
 		done = translate_batch(target, batch, request,
-				       min(TRANSLATE_BATCH,
-					   request->nr - request->nr_done));
+				       min(batch->max, request->nr - request->nr_done));
 		/* A bad address or a signal ends it; told if nothing stands before. */
 		if ((done == -EINVAL || done == -EINTR) && request->nr_done)
 			return 0;
@@ -284,7 +290,12 @@ static int chardev_translate(struct file *file, void *arg)
 {
 	struct vmi_target *target = chardev_target(file);
 	struct vminspect_translate *request = arg;
-	struct translate_batch *batch;
+	struct vminspect_entry entries[TRANSLATE_FEW];
+	u64 addresses[TRANSLATE_FEW];
+	struct translate_batch batch = {
+		.addresses = addresses, .entries = entries, .max = TRANSLATE_FEW,
+	};
+	void *memory = NULL;
 	int ret;
 
 	if (!target)
@@ -293,12 +304,18 @@ static int chardev_translate(struct file *file, void *arg)
 	    request->entry_size != sizeof(struct vminspect_entry) ||
 	    !vmi_scan_returned_valid(request->return_mask))
 		return -EINVAL;
-	batch = kmalloc(sizeof(*batch), GFP_KERNEL_ACCOUNT);
-	if (!batch)
-		return -ENOMEM;
+	if (request->nr > TRANSLATE_FEW) {
+		batch.max = min(request->nr, VMI_LOOKUP_BATCH);
+		memory = kmalloc_array(batch.max, sizeof(*addresses) + sizeof(*entries),
+				       GFP_KERNEL_ACCOUNT);
+		if (!memory)
+			return -ENOMEM;
+		batch.addresses = memory;
+		batch.entries = memory + batch.max * sizeof(*addresses);
+	}
 	request->hidden = vmi_target_hidden(target);
-	ret = translate_run(target, batch, request);
-	kfree(batch);
+	ret = translate_run(target, &batch, request);
+	kfree(memory);
 	return ret;
 }
 

@@ -19,7 +19,7 @@
 /* pte_none() forgives stray accessed and dirty bits, an erratum of old Xeons. */
 static bool entry_none(u64 raw)
 {
-	return pte_none(__pte(raw));
+	return pte_none(native_make_pte(raw));
 }
 
 /**
@@ -34,8 +34,8 @@ static bool entry_none(u64 raw)
 bool vmi_entry_present(u64 raw, unsigned int shift)
 {
 	if (shift == PMD_SHIFT)
-		return pmd_present(__pmd(raw));
-	return pte_present(__pte(raw));
+		return pmd_present(native_make_pmd(raw));
+	return pte_present(native_make_pte(raw));
 }
 
 /* PROT_NONE entries hold the frame inverted, and huge ones PAT among its bits. */
@@ -43,11 +43,11 @@ static u64 entry_pfn(u64 raw, unsigned int shift)
 {
 	switch (shift) {
 	case PAGE_SHIFT:
-		return pte_pfn(__pte(raw));
+		return pte_pfn(native_make_pte(raw));
 	case PMD_SHIFT:
-		return pmd_pfn(__pmd(raw));
+		return pmd_pfn(native_make_pmd(raw));
 	default:
-		return pud_pfn(__pud(raw));
+		return pud_pfn(native_make_pud(raw));
 	}
 }
 
@@ -57,7 +57,7 @@ static u64 entry_pfn(u64 raw, unsigned int shift)
  */
 u32 vmi_entry_hardware_flags(u64 raw)
 {
-	pte_t pte = __pte(raw);
+	pte_t pte = native_make_pte(raw);
 	u32 flags = 0;
 
 	if (pte_write(pte))
@@ -195,7 +195,7 @@ static void entry_decode_special_type(struct vmi_entry *entry,
 
 static void entry_decode_soft(struct vmi_entry *entry)
 {
-	pte_t pte = __pte(entry->raw);
+	pte_t pte = native_make_pte(entry->raw);
 	swp_entry_t arch = __pte_to_swp_entry(pte);
 	unsigned long type = __swp_type(arch);
 	unsigned long offset = __swp_offset(arch);
@@ -229,7 +229,7 @@ static void entry_decode_soft(struct vmi_entry *entry)
  */
 bool vmi_entry_swapped(u64 raw, u64 *slot)
 {
-	pte_t pte = __pte(raw);
+	pte_t pte = native_make_pte(raw);
 	swp_entry_t arch;
 
 	if (pte_none(pte) || pte_present(pte))
@@ -279,6 +279,67 @@ void vmi_entry_decode(u64 raw, unsigned int shift, unsigned long vm_flags,
 	 */
 	if ((vm_flags & (VM_HUGETLB | VM_PFNMAP)) && !(vm_flags & VM_SOFTDIRTY))
 		entry->flags &= ~VMINSPECT_PAGE_SOFT_DIRTY;
+}
+
+/**
+ * vmi_kind_forget() - make a kind that no entry is of
+ * @kind: out
+ *
+ * Only an entry of 0 would be, and of that none is asked.
+ */
+void vmi_kind_forget(struct vmi_kind *kind)
+{
+	kind->like = 0;
+	kind->frame_mask = 0;
+	kind->step = 0;
+}
+
+/* A frame can't carry into the bits above it: physical addresses end below 2^52. */
+static void kind_of_present(struct vmi_kind *kind)
+{
+	u64 raw = kind->entry.raw;
+	unsigned int shift = kind->entry.shift;
+
+	/* One may be the zero page; a huge one that is being split stays so for a moment. */
+	if (kind->entry.flags & VMINSPECT_PAGE_SPECIAL || !(raw & (_PAGE_PRESENT | _PAGE_PROTNONE)))
+		return;
+	kind->frame_mask = PTE_PFN_MASK & ~((1ULL << shift) - 1);
+	kind->frame_shift = PAGE_SHIFT;
+	kind->step = 1ULL << shift;
+	/* __pte_needs_invert() */
+	kind->invert = raw & _PAGE_PRESENT ? 0 : kind->frame_mask;
+	if (kind->invert)
+		kind->step = -kind->step;
+}
+
+/* __swp_offset() */
+static void kind_of_swapped(struct vmi_kind *kind)
+{
+	kind->frame_mask = GENMASK_ULL(63 - SWP_TYPE_BITS, SWP_OFFSET_FIRST_BIT);
+	kind->frame_shift = SWP_OFFSET_FIRST_BIT;
+	kind->invert = kind->frame_mask;
+	kind->step = -(1ULL << SWP_OFFSET_FIRST_BIT);
+}
+
+/**
+ * vmi_entry_kind() - what an entry says, and which others say the same of other frames
+ * @raw: the entry, not 0
+ * @shift: as vmi_entry_decode() has it
+ * @vm_flags: likewise
+ * @kind: out
+ */
+void vmi_entry_kind(u64 raw, unsigned int shift, unsigned long vm_flags,
+		    struct vmi_kind *kind)
+{
+	vmi_kind_forget(kind);
+	kind->fresh = true;
+	vmi_entry_decode(raw, shift, vm_flags, &kind->entry);
+	if (kind->entry.state == VMINSPECT_STATE_PRESENT)
+		kind_of_present(kind);
+	else if (kind->entry.state == VMINSPECT_STATE_SWAPPED)
+		kind_of_swapped(kind);
+	if (kind->step)
+		kind->like = raw & ~kind->frame_mask;
 }
 
 /**

@@ -25,6 +25,37 @@ struct vmi_entry {
 	u8 swap_type;
 };
 
+/**
+ * struct vmi_kind - entries that differ in their frames, or slots, only
+ * @like: the bits that they share
+ * @frame_mask: the others
+ * @invert: those of them that are stored inverted
+ * @frame_shift: number of the bit where a frame or slot begins
+ * @step: what has to be added to an entry to get that of the page which follows; 0: there is no
+ *	other entry of this kind
+ * @entry: one of them
+ * @fresh: for the view: it is new, and none that was there before
+ */
+struct vmi_kind {
+	u64 like;
+	u64 frame_mask;
+	u64 invert;
+	u64 step;
+	struct vmi_entry entry;
+	u8 frame_shift;
+	bool fresh;
+};
+
+static inline bool vmi_kind_has(const struct vmi_kind *kind, u64 raw)
+{
+	return (raw & ~kind->frame_mask) == kind->like;
+}
+
+static inline u64 vmi_kind_frame(const struct vmi_kind *kind, u64 raw)
+{
+	return ((raw ^ kind->invert) & kind->frame_mask) >> kind->frame_shift;
+}
+
 /* Flags that an entry of an upper level has as well */
 #define VMI_ENTRY_TABLE_FLAGS						\
 	(VMINSPECT_PAGE_WRITE | VMINSPECT_PAGE_EXEC | VMINSPECT_PAGE_USER | \
@@ -34,6 +65,9 @@ bool vmi_entry_swapped(u64 raw, u64 *slot);
 bool vmi_entry_present(u64 raw, unsigned int shift);
 void vmi_entry_decode(u64 raw, unsigned int shift, unsigned long vm_flags,
 		      struct vmi_entry *entry);
+void vmi_entry_kind(u64 raw, unsigned int shift, unsigned long vm_flags,
+		    struct vmi_kind *kind);
+void vmi_kind_forget(struct vmi_kind *kind);
 u32 vmi_entry_hardware_flags(u64 raw);
 void vmi_entry_add_page(struct vmi_entry *entry, struct page *page);
 

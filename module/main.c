@@ -23,6 +23,11 @@ static int __init vmi_init(void)
 		pr_err("vminspect: mode=0%o is no file mode: use 0600 to 0666\n", mode);
 		return -EINVAL;
 	}
+	/* Tables hold frames of the machine there, and the walk reads words as they stand. */
+	if (cpu_feature_enabled(X86_FEATURE_XENPV)) {
+		pr_err("vminspect: a paravirtual guest of Xen is not supported\n");
+		return -EOPNOTSUPP;
+	}
 	ret = vmi_target_init();
 	if (ret) {
 		pr_err("vminspect: can't open /proc/self/pagemap (%d): mount /proc first\n",

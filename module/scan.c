@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
+#include <linux/rcupdate.h>
 #include <linux/rwsem.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -186,6 +187,146 @@ static unsigned long scan_take(struct vmi_walk *walk, struct vmi_run *run)
 	return scan_add(scan, &extent, zero) ? run->end : run->va;
 }
 
+/* What all extents of a kind have in common, made once. Its frame is 0: it has to be added. */
+static const struct scan_kind *scan_kind(struct vmi_scan *scan, struct vmi_kind *kind)
+{
+	struct scan_kind *like = &scan->kinds[kind - scan->walk.kinds];
+	struct vmi_run run = { .entry = kind->entry };
+
+	if (kind->fresh) {
+		scan_fill(scan, &run, &like->extent);
+		like->selected = scan_selects(scan, &kind->entry);
+		kind->fresh = false;
+	}
+	return like;
+}
+
+/* How many entries from the second on, and the first, are of that kind? */
+static unsigned long scan_count_alike(const struct vmi_kind *kind, const u64 *entries,
+				      unsigned long nr)
+{
+	unsigned long i = 1;
+
+	while (i < nr && vmi_kind_has(kind, READ_ONCE(entries[i])))
+		i++;
+	return i;
+}
+
+/*
+ * Where frames are not to be told, entries are alike whatever frames or slots they have:
+ * neither runs nor the time they take may tell which follow one another.
+ */
+static unsigned long scan_take_hidden(struct vmi_scan *scan, const struct scan_kind *like,
+				      unsigned long va, unsigned long nr)
+{
+	unsigned int shift = like->extent.page_shift;
+	struct vminspect_extent extent = like->extent;
+
+	scan->walk.budget -= VMI_WALK_RUN_COST;
+	extent.start = va;
+	extent.end = va + (nr << shift);
+	if (scan->each_page)
+		return (scan_add_pages(scan, &extent, false) - va) >> shift;
+	return scan_add(scan, &extent, false) ? nr : 0;
+}
+
+/*
+ * From the entry at @i, which is *@raw, on: up to where frames follow one another. *@raw becomes
+ * the entry that is there, if it is not @nr.
+ */
+static __always_inline unsigned long scan_run(const u64 *entries, unsigned long i,
+					      unsigned long nr, u64 step, u64 *raw)
+{
+	u64 expected = *raw;
+
+	do {
+		expected += step;
+		if (++i == nr)
+			break;
+		*raw = READ_ONCE(entries[i]);
+	} while (*raw == expected);
+	return i;
+}
+
+/* How many extents may still be added in this batch? */
+static unsigned long scan_room(const struct vmi_scan *scan)
+{
+	long affordable = (scan->walk.budget - VMI_WALK_LEAST_BUDGET) / VMI_WALK_RUN_COST + 1;
+
+	return min_t(unsigned long, scan->max - scan->nr, max(affordable, 1L));
+}
+
+/*
+ * Of which kind is @raw, if an extent of it can only be a new one after one of @kind? NULL if
+ * that has to be found out, or there is nothing to add.
+ */
+static struct vmi_kind *scan_other_kind(struct vmi_scan *scan, const struct vmi_kind *kind, u64 raw)
+{
+	struct vmi_kind *other;
+
+	if (!raw || kind->entry.shift != PAGE_SHIFT)
+		return NULL;
+	other = vmi_walk_kind(&scan->walk, raw, PAGE_SHIFT);
+	if (!other->step || other == kind || other->entry.state == kind->entry.state ||
+	    !scan_kind(scan, other)->selected)
+		return NULL;
+	return other;
+}
+
+/*
+ * Entries of one kind, and of others that may follow: an extent for each run of frames that follow
+ * one another. This is where a scan of a large process spends its time: some instructions for each
+ * page of a run, some more for each run.
+ */
+static unsigned long scan_take_alike(struct vmi_walk *walk, struct vmi_kind *kind,
+				     const u64 *entries, u64 raw, unsigned long va,
+				     unsigned long nr)
+{
+	struct vmi_scan *scan = container_of(walk, struct vmi_scan, walk);
+	const struct scan_kind *like = scan_kind(scan, kind);
+	u64 step = scan->each_page ? 0 : kind->step;
+	const unsigned int shift = kind->entry.shift;
+	struct vminspect_extent *next, extent;
+	unsigned long i, room, done = 0;
+
+	if (!like->selected)
+		return scan_count_alike(kind, entries, nr);
+	if (!scan->frames)
+		return scan_take_hidden(scan, like, va, scan_count_alike(kind, entries, nr));
+
+	/* The first may go on where the last one ended, if need be with other flags. */
+	extent = like->extent;
+	extent.start = va;
+	extent.frame = vmi_kind_frame(kind, raw);
+	i = scan_run(entries, 0, nr, step, &raw);
+	extent.end = va + (i << shift);
+	walk->budget -= VMI_WALK_RUN_COST;
+	if (!scan_add(scan, &extent, false))
+		return 0;
+
+	next = &scan->extents[scan->nr];
+	room = scan_room(scan);
+	while (i < nr && done < room) {
+		if (unlikely(!vmi_kind_has(kind, raw))) {
+			kind = scan_other_kind(scan, kind, raw);
+			if (!kind)
+				break;
+			like = scan_kind(scan, kind);
+			step = scan->each_page ? 0 : kind->step;
+		}
+		*next = like->extent;
+		next->start = va + (i << shift);
+		next->frame = vmi_kind_frame(kind, raw);
+		i = scan_run(entries, i, nr, step, &raw);
+		next->end = va + (i << shift);
+		next++;
+		done++;
+	}
+	walk->budget -= VMI_WALK_RUN_COST * done;
+	scan->nr += done;
+	return i;
+}
+
 static bool scan_range_valid(u64 start, u64 end)
 {
 	return start < end && end <= TASK_SIZE_MAX && PAGE_ALIGNED(start) &&
@@ -223,6 +364,7 @@ int vmi_scan_init(struct vmi_scan *scan, struct vmi_target *target,
 			.end = request->end,
 			.pages = scan_needs_page(categories | request->return_mask),
 			.take = scan_take,
+			.take_alike = scan_take_alike,
 		},
 		.target = target,
 		.inverted = request->category_inverted,
@@ -235,7 +377,6 @@ int vmi_scan_init(struct vmi_scan *scan, struct vmi_target *target,
 		.max = VMI_SCAN_EXTENTS,
 	};
 	scan->frames = (scan->returned & VMINSPECT_RETURN_FRAME) && !scan->hidden;
-	scan->walk.frames = scan->frames;	/* of what may be seen only */
 	scan->extents = kmalloc_array(VMI_SCAN_EXTENTS, sizeof(*scan->extents),
 				      GFP_KERNEL_ACCOUNT);
 	return scan->extents ? 0 : -ENOMEM;
@@ -363,24 +504,29 @@ int vmi_scan_batch(struct vmi_scan *scan, bool stop)
 	return batch_run(scan->target, &scan->walk, scan_batch, stop);
 }
 
-/* A walk over one page gives one run. */
-static unsigned long lookup_take(struct vmi_walk *walk, struct vmi_run *run)
+static void lookup_fill(const struct vmi_lookup *lookup, const struct vmi_entry *entry,
+			struct vminspect_entry *out)
 {
-	struct vmi_lookup *lookup = container_of(walk, struct vmi_lookup, walk);
-	struct vmi_entry *entry = &run->entry;
-
-	*lookup->entry = (struct vminspect_entry){
+	*out = (struct vminspect_entry){
 		.flags = entry->flags & lookup->returned,
 		.state = entry->state,
 		.page_shift = entry->shift,
 		.node = -1,
 	};
 	if (lookup->frames) {
-		lookup->entry->frame = entry->frame;
-		lookup->entry->swap_type = entry->swap_type;
+		out->frame = entry->frame;
+		out->swap_type = entry->swap_type;
 	}
 	if (lookup->returned & VMINSPECT_RETURN_NODE)
-		lookup->entry->node = entry->node;
+		out->node = entry->node;
+}
+
+/* A walk over one page gives one run. */
+static unsigned long lookup_take(struct vmi_walk *walk, struct vmi_run *run)
+{
+	struct vmi_lookup *lookup = container_of(walk, struct vmi_lookup, walk);
+
+	lookup_fill(lookup, &run->entry, lookup->entry);
 	return run->end;
 }
 
@@ -398,20 +544,88 @@ static void lookup_init(struct vmi_lookup *lookup, struct vmi_target *target,
 	};
 }
 
+/* By the walk through all levels. Returns false if the batch has to end before. */
+static bool lookup_walk(struct vmi_lookup *lookup, unsigned long va)
+{
+	struct vmi_walk *walk = &lookup->walk;
+
+	walk->found_size = 0;
+	walk->next = ALIGN_DOWN(va, PAGE_SIZE);
+	walk->end = walk->next + PAGE_SIZE;
+	lookup->entry = &lookup->entries[lookup->nr_done];
+	vmi_walk_range(walk);
+	return !batch_stopped(walk);
+}
+
+/* What all entries of a kind have in common, made once. */
+static const struct vminspect_entry *lookup_kind(struct vmi_lookup *lookup, struct vmi_kind *kind)
+{
+	struct vminspect_entry *like = &lookup->kinds[kind - lookup->walk.kinds];
+
+	if (unlikely(kind->fresh)) {
+		lookup_fill(lookup, &kind->entry, like);
+		kind->fresh = false;
+	}
+	return like;
+}
+
+/*
+ * As many as are found in passing, one after the other: this is where those spend their time who
+ * translate millions.
+ */
+static void lookup_find(struct vmi_lookup *lookup, unsigned int nr)
+{
+	struct vmi_walk *walk = &lookup->walk;
+	const u64 *address = lookup->addresses + lookup->nr_done;
+	const u64 *end = address + nr;
+	struct vminspect_entry *entry = lookup->entries + lookup->nr_done;
+	const struct vminspect_entry *like = NULL;
+	struct vmi_kind *kind, *last = NULL;
+	u64 raw;
+
+	for (; address < end; address++, entry++) {
+		kind = vmi_walk_find(walk, *address, &raw);
+		if (!kind)
+			break;
+		if (unlikely(kind != last || kind->fresh)) {
+			like = lookup_kind(lookup, kind);
+			last = kind;
+		}
+		*entry = *like;
+		if (!lookup->frames)
+			continue;
+		entry->frame = vmi_kind_frame(kind, raw);
+		if (kind->entry.shift != PAGE_SHIFT)
+			entry->frame += (*address & ((1UL << kind->entry.shift) - 1)) >> PAGE_SHIFT;
+	}
+	lookup->nr_done = address - lookup->addresses;
+}
+
 static bool lookup_batch(struct vmi_walk *walk)
 {
 	struct vmi_lookup *lookup = container_of(walk, struct vmi_lookup, walk);
+	const bool quick = !walk->pages && !walk->trail;
+	unsigned int left = VMI_LOOKUP_BATCH;
+	unsigned int before;
 
-	do {
-		walk->next = ALIGN_DOWN(lookup->addresses[lookup->nr_done], PAGE_SIZE);
-		walk->end = walk->next + PAGE_SIZE;
-		lookup->entry = &lookup->entries[lookup->nr_done];
-		vmi_walk_range(walk);
-		if (batch_stopped(walk))
-			return lookup->nr_done;
+	walk->found_size = 0;
+	rcu_read_lock();
+	while (lookup->nr_done < lookup->nr && left) {
+		before = lookup->nr_done;
+		if (quick)
+			lookup_find(lookup, min(lookup->nr - before, left));
+		left -= lookup->nr_done - before;
+		if (lookup->nr_done == lookup->nr || !left)
+			break;
+		if (!lookup_walk(lookup, lookup->addresses[lookup->nr_done]))
+			break;
 		lookup->nr_done++;
-	} while (lookup->nr_done < lookup->nr && !mmap_lock_is_contended(walk->mm));
-	return true;
+		left -= min(left, VMI_LOOKUP_WALK_COST);
+		if (mmap_lock_is_contended(walk->mm))
+			break;
+	}
+	rcu_read_unlock();
+	return lookup->nr_done;
 }
 
 /**
@@ -419,13 +633,13 @@ static bool lookup_batch(struct vmi_walk *walk)
  * @target: where they belong
  * @addresses: the addresses, below TASK_SIZE_MAX
  * @entries: out: one for each
- * @nr: how many, few enough for one hold of the lock; at least 1
+ * @nr: how many, at least 1
  * @returned: flags to be returned, and VMINSPECT_RETURN_*
  * @hidden: as vmi_target_hidden() has it
  * @stop: may any signal end it before one is done, not only a fatal one?
  *
- * Return: how many were done, at least 1: fewer than @nr if somebody waits for
- * the lock; EINTR: none was; or as vmi_target_lock()
+ * Return: how many were done, at least 1: fewer than @nr if that would be too long for one hold
+ * of the lock, or somebody waits for it; EINTR: none was; or as vmi_target_lock()
  */
 int vmi_scan_translate(struct vmi_target *target, const u64 *addresses,
 		       struct vminspect_entry *entries, unsigned int nr,

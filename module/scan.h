@@ -7,8 +7,22 @@
 #include "target.h"
 #include "walk.h"
 
+/* Addresses looked up under one hold of the lock. One not found in passing counts as so many. */
+#define VMI_LOOKUP_BATCH	256U
+#define VMI_LOOKUP_WALK_COST	4U
+
 /* Extents collected in one batch: two pages of them. */
 #define VMI_SCAN_EXTENTS	(2 * PAGE_SIZE / sizeof(struct vminspect_extent))
+
+/**
+ * struct scan_kind - what a scan makes of entries that differ in their frames only
+ * @extent: a run of them, but for its addresses and its frame
+ * @selected: are they asked for?
+ */
+struct scan_kind {
+	struct vminspect_extent extent;
+	bool selected;
+};
 
 /**
  * struct vmi_scan - a scan of a target, batch by batch
@@ -23,6 +37,7 @@
  * @frames: are frames asked for and not hidden?
  * @each_page: an extent for each page?
  * @zero: is the last extent of zero pages?
+ * @kinds: one for each of @walk.kinds
  * @extents: those found so far; the last one may still grow
  * @nr: how many
  * @max: how many may be collected, at most VMI_SCAN_EXTENTS
@@ -39,6 +54,7 @@ struct vmi_scan {
 	bool frames;
 	bool each_page;
 	bool zero;
+	struct scan_kind kinds[VMI_WALK_KINDS];
 	struct vminspect_extent *extents;
 	unsigned int nr;
 	unsigned int max;
@@ -53,6 +69,7 @@ struct vmi_scan {
  * @entries: out: what stands there
  * @nr: how many
  * @nr_done: how many were looked up
+ * @kinds: one for each of @walk.kinds: what is said of an entry of it, but for its frame
  * @entry: out: that of the address being looked up
  */
 struct vmi_lookup {
@@ -64,6 +81,7 @@ struct vmi_lookup {
 	unsigned int nr;
 	unsigned int nr_done;
 	struct vminspect_entry *entry;
+	struct vminspect_entry kinds[VMI_WALK_KINDS];
 };
 
 int vmi_scan_init(struct vmi_scan *scan, struct vmi_target *target,

@@ -45,7 +45,7 @@
 enum { LEVEL_PTE = 1, LEVEL_PMD, LEVEL_PUD, LEVEL_P4D, LEVEL_PGD };
 
 /* Tables lie in the direct map, hence __pa(). */
-static void walk_note(struct vmi_walk *walk, unsigned int level, void *entry,
+static void walk_note(struct vmi_walk *walk, unsigned int level, const void *entry,
 		      u64 raw)
 {
 	struct vmi_trail *trail = walk->trail;
@@ -405,82 +405,86 @@ static bool walk_bad(struct vmi_walk *walk, u64 raw, unsigned long va,
 	return walk_leaf(walk, va, end, &entry);
 }
 
-/*
- * What must be added to a PTE to get the next one of its run: the next frame, or
- * the next slot, whose offset is stored inverted; 0 if it is no run. A frame can't
- * carry into the bits above it: physical addresses end below 2^52. Special
- * entries stay single, since one of them may be the zero page.
- */
-static u64 walk_pte_step(const struct vmi_entry *entry)
+/* How many entries from @entries on are empty? A cache line holds eight. */
+static unsigned long walk_zeroes(const u64 *entries, unsigned long nr)
 {
-	if (entry->state == VMINSPECT_STATE_SWAPPED)
-		return -(1ULL << SWP_OFFSET_FIRST_BIT);
-	if ((entry->raw & _PAGE_PRESENT) &&
-	    !(entry->flags & VMINSPECT_PAGE_SPECIAL))
-		return PAGE_SIZE;
-	return 0;
-}
+	unsigned long i = 0;
 
-/*
- * Where frames are not to be told, entries are alike whatever frames or slots they
- * have: neither runs nor the time they take may tell which follow one another.
- */
-static bool walk_pte_alike(u64 first, u64 raw)
-{
-	swp_entry_t slot = __pte_to_swp_entry(__pte(raw));
-
-	if (first & _PAGE_PRESENT)
-		return !((first ^ raw) & ~(u64)PTE_PFN_MASK);
-	return !pte_none(__pte(raw)) && !pte_present(__pte(raw)) &&
-	       __swp_type(slot) < MAX_SWAPFILES &&
-	       !((first ^ raw) & ((1ULL << SWP_OFFSET_FIRST_BIT) - 1));
-}
-
-/* How many of the PTEs from @ptep on are one run with the first one? */
-static unsigned long walk_pte_run(const struct vmi_walk *walk, pte_t *ptep,
-				  unsigned long max, const struct vmi_entry *first)
-{
-	u64 step = walk_pte_step(first);
-	u64 expected = first->raw;
-	unsigned long nr = 1;
-
-	if (!step || walk->pages)	/* pages differ in more than their frames */
-		return 1;
-	while (nr < max) {
-		u64 raw = pte_val(ptep_get_lockless(ptep + nr));
-
-		expected += step;
-		if (walk->frames ? raw != expected : !walk_pte_alike(first->raw, raw))
+	for (; i + 4 <= nr; i += 4)
+		if (READ_ONCE(entries[i]) | READ_ONCE(entries[i + 1]) |
+		    READ_ONCE(entries[i + 2]) | READ_ONCE(entries[i + 3]))
 			break;
-		nr++;
-	}
+	while (i < nr && !READ_ONCE(entries[i]))
+		i++;
+	return i;
+}
+
+/* The kind of an entry that is not 0: most often that of the last one of its level. */
+static struct vmi_kind *walk_kind(struct vmi_walk *walk, u64 raw, unsigned int shift)
+{
+	struct vmi_kind *kind = &walk->kinds[shift == PAGE_SHIFT ? raw & _PAGE_PRESENT :
+								   VMI_WALK_KIND_HUGE];
+
+	if (unlikely(!vmi_kind_has(kind, raw)))
+		vmi_entry_kind(raw, shift, walk->vma->vm_flags, kind);
+	return kind;
+}
+
+/*
+ * PTEs of a table that is locked, or huge entries, the first of which is @raw and begins at
+ * @va: whole pages, all of which are in the range. Returns how many of at most @nr were
+ * taken; 0 ends the batch.
+ */
+static unsigned long walk_alike(struct vmi_walk *walk, struct vmi_kind *kind, const u64 *entries,
+				u64 raw, unsigned long va, unsigned long nr)
+{
+	if (!walk_hole(walk, va))
+		return 0;
+	nr = walk->take_alike(walk, kind, entries, raw, va, nr);
+	walk->next = va + (nr << kind->entry.shift);
 	return nr;
+}
+
+/* One PTE, or several that are alike; as walk_alike(). */
+static unsigned long walk_ptes(struct vmi_walk *walk, const u64 *entries, u64 raw,
+			       unsigned long va, unsigned long nr)
+{
+	struct vmi_kind *kind = walk_kind(walk, raw, PAGE_SHIFT);
+	struct vmi_entry entry;
+
+	if (kind->step && walk->take_alike && !walk->pages)
+		return walk_alike(walk, kind, entries, raw, va, nr);
+	if (kind->entry.state == VMINSPECT_STATE_NONE)	/* though not 0: see entry_none() */
+		return 1;
+	entry = kind->entry;
+	if (kind->step) {
+		entry.raw = raw;
+		entry.frame = vmi_kind_frame(kind, raw);
+	}
+	if (walk->pages && !walk_add_page(walk, &entry))
+		return 0;
+	return walk_leaf(walk, va, va + PAGE_SIZE, &entry);
 }
 
 /* The PTEs for @va up to @end, all of one table, which @pmd leads to: locked. */
 static bool walk_pte_table(struct vmi_walk *walk, pmd_t pmd, unsigned long va,
 			   unsigned long end)
 {
-	pte_t *ptep = pte_offset_kernel(&pmd, va);
-	struct vmi_entry entry;
-	unsigned long nr;
+	const u64 *entries = (const u64 *)pte_offset_kernel(&pmd, va);
+	unsigned long i = 0, taken, nr = (end - va) >> PAGE_SHIFT;
 
-	for (; va < end; va += nr << PAGE_SHIFT, ptep += nr) {
-		u64 raw = pte_val(ptep_get_lockless(ptep));
+	while (i < nr) {
+		u64 raw = READ_ONCE(entries[i]);
 
-		nr = 1;
-		walk_note(walk, LEVEL_PTE, ptep, raw);
-		if (pte_none(__pte(raw)))
+		walk_note(walk, LEVEL_PTE, entries + i, raw);
+		if (!raw) {
+			i += 1 + walk_zeroes(entries + i + 1, nr - i - 1);
 			continue;
-
-		vmi_entry_decode(raw, PAGE_SHIFT, walk->vma->vm_flags, &entry);
-		nr = walk_pte_run(walk, ptep, (end - va) >> PAGE_SHIFT, &entry);
-		if (walk->pages && !walk_add_page(walk, &entry))
-			return false;
-		if (!walk_leaf(walk, va, va + (nr << PAGE_SHIFT), &entry))
-			return false;
+		}
+		taken = walk_ptes(walk, entries + i, raw, va + (i << PAGE_SHIFT), nr - i);
+		i += taken;
 		/* All of the table is paid for; what had to be reported costs more. */
-		if (unlikely(walk->budget <= -(long)PTRS_PER_PTE))
+		if (!taken || unlikely(walk->budget <= VMI_WALK_LEAST_BUDGET))
 			return false;
 	}
 	return true;
@@ -546,25 +550,49 @@ static bool walk_pmd(struct vmi_walk *walk, pmd_t *pmdp, unsigned long va,
 static unsigned long walk_pmds_none(struct vmi_walk *walk, pmd_t *pmdp,
 				    unsigned long va, unsigned long end)
 {
+	unsigned long max = DIV_ROUND_UP(end - (va & PMD_MASK), PMD_SIZE);
 	spinlock_t *ptl = pmd_lockptr(walk->mm, pmdp);
+	unsigned long nr;
 
 	spin_lock(ptl);
-	for (; va != end; va = pmd_addr_end(va, end), pmdp++) {
-		pmd_t pmd = vmi_compat_pmdp_get_lockless(pmdp);
-
-		if (!pmd_none(pmd))
-			break;
-		walk_note(walk, LEVEL_PMD, pmdp, pmd_val(pmd));
-		walk->budget--;
-	}
+	nr = walk_zeroes((const u64 *)pmdp, max);
 	spin_unlock(ptl);
-	return va;
+	if (!nr)
+		return va;
+	walk_note(walk, LEVEL_PMD, pmdp + nr - 1, 0);
+	walk->budget -= nr;
+	return nr == max ? end : (va & PMD_MASK) + (nr << PMD_SHIFT);
+}
+
+/*
+ * Huge pages from @va on, if nothing but their entries is asked for: a present one is what it is
+ * without any lock. Returns how many, which may be none; *@more tells whether the batch goes on.
+ */
+static unsigned long walk_huge_alike(struct vmi_walk *walk, pmd_t *pmdp, unsigned long va,
+				     unsigned long end, bool *more)
+{
+	unsigned long nr = (end - va) >> PMD_SHIFT;
+	u64 raw = READ_ONCE(*(u64 *)pmdp);
+	struct vmi_kind *kind;
+
+	if ((raw & (_PAGE_PRESENT | _PAGE_PSE)) != (_PAGE_PRESENT | _PAGE_PSE) || !nr ||
+	    (va & ~PMD_MASK) || walk->pages || !walk->take_alike ||
+	    walk_maybe_huge_zero(walk, raw))
+		return 0;
+	kind = walk_kind(walk, raw, PMD_SHIFT);
+	if (!kind->step)
+		return 0;
+	nr = walk_alike(walk, kind, (const u64 *)pmdp, raw, va, nr);
+	*more = nr;
+	walk->budget -= nr;
+	return nr;
 }
 
 static bool walk_pmd_table(struct vmi_walk *walk, pmd_t *table, unsigned long va,
 			   unsigned long end)
 {
 	unsigned long next;
+	bool more = true;
 	pmd_t *pmdp;
 
 	for (; va != end; va = next) {
@@ -572,8 +600,12 @@ static bool walk_pmd_table(struct vmi_walk *walk, pmd_t *table, unsigned long va
 			return false;
 		pmdp = table + pmd_index(va);
 		next = va;
-		if (pmd_none(vmi_compat_pmdp_get_lockless(pmdp)))
+		if (!READ_ONCE(*(u64 *)pmdp))
 			next = walk_pmds_none(walk, pmdp, va, end);
+		else
+			next += walk_huge_alike(walk, pmdp, va, end, &more) << PMD_SHIFT;
+		if (!more)
+			return false;
 		/*
 		 * It may not be empty any more. That is gone into here and not in another round:
 		 * there the batch might end before it got ahead.
@@ -693,13 +725,26 @@ static bool walk_has_locked(const struct vmi_walk *walk, const struct file *file
 	return walk->locked && walk->locked->f_mapping == file->f_mapping;
 }
 
+/* What entries say depends on the mapping's flags, too. */
+static void walk_enter(struct vmi_walk *walk, struct vm_area_struct *vma)
+{
+	unsigned int i;
+
+	walk->vma = vma;
+	if (walk->kinds_of == vma->vm_flags)
+		return;
+	walk->kinds_of = vma->vm_flags;
+	for (i = 0; i < ARRAY_SIZE(walk->kinds); i++)
+		vmi_kind_forget(&walk->kinds[i]);
+}
+
 static bool walk_vma(struct vmi_walk *walk, struct vm_area_struct *vma)
 {
 	struct address_space *shared = NULL;
 	bool more;
 
 	walk->budget -= VMI_WALK_VMA_COST;
-	walk->vma = vma;
+	walk_enter(walk, vma);
 	walk->vma_end = min(vma->vm_end, walk->end);
 	if (is_vm_hugetlb_page(vma) && !walk_has_locked(walk, vma->vm_file)) {
 		shared = vma->vm_file->f_mapping;
@@ -759,6 +804,81 @@ void vmi_walk_range(struct vmi_walk *walk)
 			return;
 	}
 	walk_gap(walk, walk->end);
+}
+
+/* The table of PMDs for @va, or NULL. Upper tables stay while the mmap lock is held: see above. */
+static const u64 *walk_find_pmds(struct vmi_walk *walk, unsigned long va)
+{
+	pgd_t *pgdp = pgd_offset(walk->mm, va), pgd = READ_ONCE(*pgdp);
+	p4d_t *p4dp, p4d;
+	pud_t *pudp, pud;
+
+	if (pgd_none(pgd) || pgd_bad(pgd))
+		return NULL;
+	p4dp = p4d_offset_lockless(pgdp, pgd, va);
+	p4d = READ_ONCE(*p4dp);
+	if (p4d_none(p4d) || p4d_bad(p4d))
+		return NULL;
+	pudp = pud_offset_lockless(p4dp, p4d, va);
+	pud = READ_ONCE(*pudp);
+	if (!pud_present(pud) || pud_bad(pud))	/* which a huge one is, too */
+		return NULL;
+	return (const u64 *)pmd_offset_lockless(pudp, pud, 0);
+}
+
+/**
+ * vmi_walk_find_table() - find the table of PMDs that an address belongs to
+ * @walk: the walk
+ * @va: the address
+ *
+ * Return: false: none in which vmi_walk_find() could look
+ *
+ * Context: as vmi_walk_find()
+ */
+bool vmi_walk_find_table(struct vmi_walk *walk, unsigned long va)
+{
+	struct vm_area_struct *vma = vma_lookup(walk->mm, va);
+
+	walk->found_size = 0;
+	/* The tables of hugetlb are another lock's. */
+	if (!vma || is_vm_hugetlb_page(vma))
+		return false;
+	walk->pmds = walk_find_pmds(walk, va);
+	if (!walk->pmds)
+		return false;
+	walk_enter(walk, vma);
+	walk->found = max(vma->vm_start, va & PUD_MASK);
+	walk->found_size = pud_addr_end(va, vma->vm_end) - walk->found;
+	return true;
+}
+
+/**
+ * vmi_walk_kind() - of which kind is an entry?
+ * @walk: the walk, in the mapping that the entry belongs to
+ * @raw: the entry, not 0
+ * @shift: size of what it stands for
+ */
+struct vmi_kind *vmi_walk_kind(struct vmi_walk *walk, u64 raw, unsigned int shift)
+{
+	return walk_kind(walk, raw, shift);
+}
+
+/**
+ * vmi_walk_find_huge() - vmi_walk_find() where an entry leads to no table
+ * @walk: the walk
+ * @raw: the entry
+ *
+ * Return: as vmi_walk_find()
+ */
+struct vmi_kind *vmi_walk_find_huge(struct vmi_walk *walk, u64 raw)
+{
+	struct vmi_kind *kind;
+
+	if ((raw & (_PAGE_PRESENT | _PAGE_PSE)) != (_PAGE_PRESENT | _PAGE_PSE) ||
+	    walk_maybe_huge_zero(walk, raw))
+		return NULL;
+	kind = walk_kind(walk, raw, PMD_SHIFT);
+	return kind->step ? kind : NULL;
 }
 
 /**

@@ -2,7 +2,8 @@
 #ifndef VMI_WALK_H
 #define VMI_WALK_H
 
-#include <linux/mm_types.h>
+#include <linux/mm.h>
+#include <linux/pgtable.h>
 #include <uapi/vminspect.h>
 
 #include "entry.h"
@@ -48,18 +49,26 @@ struct vmi_trail {
 #define VMI_WALK_NODE_COST	96
 #define VMI_WALK_VMA_COST	32
 
+/* Where a batch ends in the middle of a table. */
+#define VMI_WALK_LEAST_BUDGET	(-(long)PTRS_PER_PTE)
+
+/* The last kind that was met: of PTEs with the present bit clear, or set; of huge entries. */
+enum { VMI_WALK_KIND_SOFT, VMI_WALK_KIND_PRESENT, VMI_WALK_KIND_HUGE, VMI_WALK_KINDS };
+
 /**
  * struct vmi_walk - a walk over a range, resumed batch by batch
  * @mm: the address space
  * @next: first address that was not taken yet; a multiple of PAGE_SIZE
  * @end: where the range ends; likewise, at most TASK_SIZE_MAX
  * @pages: also look at the page behind each entry
- * @frames: runs are told apart by their frames. If not, nothing the walk does may
- *	depend on them, not even how long it takes
  * @learnt: a swap area that is strange is so for good: not to be stopped for
  * @trail: if not NULL, where to leave the entries of the last address walked
  * @take: consumes a run and returns up to where it did: run->end, or less to end
  *	the batch there. Called with a spin lock held: must not sleep.
+ * @take_alike: consumes entries of one kind, the first of which is @raw, begins at @va and
+ *	is read again by nobody, and returns how many; at most @nr, 0 to end the batch there. It
+ *	charges the budget for each run, and ends where that gets to VMI_WALK_LEAST_BUDGET. Context
+ *	as @take. Without it, and if @pages, @take is given each page.
  * @locked: a hugetlb file whose i_mmap_rwsem the caller holds for reading, or NULL
  * @busy: out: NULL, or the batch ended because the tables of this hugetlb file are
  *	being changed: nothing was taken, or less than there was room for. To be
@@ -69,16 +78,24 @@ struct vmi_trail {
  * @budget: entries that may still be read in this batch
  * @vma: the mapping being walked
  * @vma_end: where its part of the range ends
+ * @found: vmi_walk_find(): the first address of @pmds that is in the mapping
+ * @found_size: how far it reaches; to be set to 0 wherever the lock was not held since, or
+ *	vmi_walk_range() was called
+ * @pmds: the last table of PMDs
+ * @kinds: of entries, as VMI_WALK_KIND_* has them
+ * @kinds_of: flags of the mapping in which they are such; 0: there are none yet
  */
 struct vmi_walk {
 	struct mm_struct *mm;
 	unsigned long next;
 	unsigned long end;
 	bool pages;
-	bool frames;
 	bool learnt;
 	struct vmi_trail *trail;
 	unsigned long (*take)(struct vmi_walk *walk, struct vmi_run *run);
+	unsigned long (*take_alike)(struct vmi_walk *walk, struct vmi_kind *kind,
+				    const u64 *entries, u64 raw, unsigned long va,
+				    unsigned long nr);
 
 	struct file *locked;
 	struct file *busy;
@@ -86,9 +103,55 @@ struct vmi_walk {
 	long budget;
 	struct vm_area_struct *vma;
 	unsigned long vma_end;
+	unsigned long found;
+	unsigned long found_size;
+	const u64 *pmds;
+	struct vmi_kind kinds[VMI_WALK_KINDS];
+	unsigned long kinds_of;
 };
 
 void vmi_walk_range(struct vmi_walk *walk);
+bool vmi_walk_find_table(struct vmi_walk *walk, unsigned long va);
+struct vmi_kind *vmi_walk_kind(struct vmi_walk *walk, u64 raw, unsigned int shift);
+struct vmi_kind *vmi_walk_find_huge(struct vmi_walk *walk, u64 raw);
 u64 vmi_walk_peek(struct mm_struct *mm, unsigned long va);
+
+/**
+ * vmi_walk_find() - the entry of one address, if it can be had in passing
+ * @walk: the walk
+ * @va: the address
+ * @raw: out: the entry
+ *
+ * An entry that is not empty is what it is without the lock of its table: it stood there when
+ * it was read. One that is empty may be so for a moment only, and it may stand in a table that
+ * is one no more: those are emptied before they are taken away, and kept by RCU.
+ *
+ * Return: of which kind it is; NULL: vmi_walk_range() has to look
+ *
+ * Context: the mmap lock is held for reading, since @walk->found_size was 0, and the caller is in
+ * an RCU section.
+ */
+static __always_inline struct vmi_kind *vmi_walk_find(struct vmi_walk *walk, unsigned long va,
+						      u64 *raw)
+{
+	struct vmi_kind *kind = &walk->kinds[VMI_WALK_KIND_PRESENT];
+	u64 entry;
+
+	if (unlikely(va - walk->found >= walk->found_size) && !vmi_walk_find_table(walk, va))
+		return NULL;
+	entry = READ_ONCE(walk->pmds[pmd_index(va)]);
+	if (unlikely(pmd_bad(native_make_pmd(entry)))) {
+		*raw = entry;
+		return vmi_walk_find_huge(walk, entry);
+	}
+	entry = READ_ONCE(((u64 *)__va(entry & PTE_PFN_MASK))[pte_index(va)]);
+	*raw = entry;
+	if (likely(vmi_kind_has(kind, entry)))
+		return kind;
+	if (!entry)
+		return NULL;
+	kind = vmi_walk_kind(walk, entry, PAGE_SHIFT);
+	return kind->step ? kind : NULL;
+}
 
 #endif /* VMI_WALK_H */
