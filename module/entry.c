@@ -281,27 +281,19 @@ void vmi_entry_decode(u64 raw, unsigned int shift, unsigned long vm_flags,
 		entry->flags &= ~VMINSPECT_PAGE_SOFT_DIRTY;
 }
 
-/**
- * vmi_kind_forget() - make a kind that no entry is of
- * @kind: out
- *
- * Only an entry of 0 would be, and of that none is asked.
- */
-void vmi_kind_forget(struct vmi_kind *kind)
-{
-	kind->like = 0;
-	kind->frame_mask = 0;
-	kind->step = 0;
-}
-
 /* A frame can't carry into the bits above it: physical addresses end below 2^52. */
-static void kind_of_present(struct vmi_kind *kind)
+static void kind_of_present(struct vmi_kind *kind, unsigned long vm_flags)
 {
 	u64 raw = kind->entry.raw;
 	unsigned int shift = kind->entry.shift;
 
-	/* One may be the zero page; a huge one that is being split stays so for a moment. */
-	if (kind->entry.flags & VMINSPECT_PAGE_SPECIAL || !(raw & (_PAGE_PRESENT | _PAGE_PROTNONE)))
+	/*
+	 * One may be the zero page, which memory has as a special entry, and a driver as any. A
+	 * huge one that is being split stays so for a moment.
+	 */
+	if (kind->entry.flags & (VMINSPECT_PAGE_SPECIAL | VMINSPECT_PAGE_ZERO) ||
+	    vm_flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP) ||
+	    !(raw & (_PAGE_PRESENT | _PAGE_PROTNONE)))
 		return;
 	kind->frame_mask = PTE_PFN_MASK & ~((1ULL << shift) - 1);
 	kind->frame_shift = PAGE_SHIFT;
@@ -310,20 +302,44 @@ static void kind_of_present(struct vmi_kind *kind)
 	kind->invert = raw & _PAGE_PRESENT ? 0 : kind->frame_mask;
 	if (kind->invert)
 		kind->step = -kind->step;
+	kind->like = raw & ~kind->frame_mask;
 }
 
-/* __swp_offset() */
+/* Bits of the offset, stored inverted, below those of the type: __swp_offset() */
+#define KIND_OFFSET_BITS	GENMASK_ULL(63 - SWP_TYPE_BITS, SWP_OFFSET_FIRST_BIT)
+/* Those that a slot has: swap_info_struct.max and its like are unsigned int, and always were. */
+#define KIND_SLOT_BITS		GENMASK_ULL(SWP_OFFSET_FIRST_BIT + 31, SWP_OFFSET_FIRST_BIT)
+
+/* The bits above a slot are all ones: an entry of this kind is never 0, whatever its type. */
 static void kind_of_swapped(struct vmi_kind *kind)
 {
-	kind->frame_mask = GENMASK_ULL(63 - SWP_TYPE_BITS, SWP_OFFSET_FIRST_BIT);
+	if (~kind->entry.raw & KIND_OFFSET_BITS & ~KIND_SLOT_BITS)
+		return;
+	kind->frame_mask = KIND_SLOT_BITS;
 	kind->frame_shift = SWP_OFFSET_FIRST_BIT;
 	kind->invert = kind->frame_mask;
 	kind->step = -(1ULL << SWP_OFFSET_FIRST_BIT);
+	kind->like = kind->entry.raw & ~kind->frame_mask;
+}
+
+/**
+ * vmi_kind_has_any_slot() - does an entry differ from those of a kind in its slot only?
+ * @kind: the kind, of swapped entries
+ * @raw: the entry
+ *
+ * Which the area is makes no difference either.
+ */
+bool vmi_kind_has_any_slot(const struct vmi_kind *kind, u64 raw)
+{
+	u64 slot;
+
+	return vmi_entry_swapped(raw, &slot) &&
+	       !((kind->like ^ raw) & ((1ULL << SWP_OFFSET_FIRST_BIT) - 1));
 }
 
 /**
  * vmi_entry_kind() - what an entry says, and which others say the same of other frames
- * @raw: the entry, not 0
+ * @raw: the entry
  * @shift: as vmi_entry_decode() has it
  * @vm_flags: likewise
  * @kind: out
@@ -335,11 +351,9 @@ void vmi_entry_kind(u64 raw, unsigned int shift, unsigned long vm_flags,
 	kind->fresh = true;
 	vmi_entry_decode(raw, shift, vm_flags, &kind->entry);
 	if (kind->entry.state == VMINSPECT_STATE_PRESENT)
-		kind_of_present(kind);
+		kind_of_present(kind, vm_flags);
 	else if (kind->entry.state == VMINSPECT_STATE_SWAPPED)
 		kind_of_swapped(kind);
-	if (kind->step)
-		kind->like = raw & ~kind->frame_mask;
 }
 
 /**

@@ -27,7 +27,7 @@ struct vmi_entry {
 
 /**
  * struct vmi_kind - entries that differ in their frames, or slots, only
- * @like: the bits that they share
+ * @like: the bits that they share; never 0, so that an empty entry is of no kind
  * @frame_mask: the others
  * @invert: those of them that are stored inverted
  * @frame_shift: number of the bit where a frame or slot begins
@@ -51,6 +51,14 @@ static inline bool vmi_kind_has(const struct vmi_kind *kind, u64 raw)
 	return (raw & ~kind->frame_mask) == kind->like;
 }
 
+/* Of a kind that is forgotten, or has no others, is not even the entry that it was made of. */
+static inline void vmi_kind_forget(struct vmi_kind *kind)
+{
+	kind->like = 1;
+	kind->frame_mask = ~0ULL;
+	kind->step = 0;
+}
+
 static inline u64 vmi_kind_frame(const struct vmi_kind *kind, u64 raw)
 {
 	return ((raw ^ kind->invert) & kind->frame_mask) >> kind->frame_shift;
@@ -61,13 +69,13 @@ static inline u64 vmi_kind_frame(const struct vmi_kind *kind, u64 raw)
 	(VMINSPECT_PAGE_WRITE | VMINSPECT_PAGE_EXEC | VMINSPECT_PAGE_USER | \
 	 VMINSPECT_PAGE_YOUNG)
 
+bool vmi_kind_has_any_slot(const struct vmi_kind *kind, u64 raw);
 bool vmi_entry_swapped(u64 raw, u64 *slot);
 bool vmi_entry_present(u64 raw, unsigned int shift);
 void vmi_entry_decode(u64 raw, unsigned int shift, unsigned long vm_flags,
 		      struct vmi_entry *entry);
 void vmi_entry_kind(u64 raw, unsigned int shift, unsigned long vm_flags,
 		    struct vmi_kind *kind);
-void vmi_kind_forget(struct vmi_kind *kind);
 u32 vmi_entry_hardware_flags(u64 raw);
 void vmi_entry_add_page(struct vmi_entry *entry, struct page *page);
 

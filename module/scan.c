@@ -201,33 +201,57 @@ static const struct scan_kind *scan_kind(struct vmi_scan *scan, struct vmi_kind 
 	return like;
 }
 
-/* How many entries from the second on, and the first, are of that kind? */
-static unsigned long scan_count_alike(const struct vmi_kind *kind, const u64 *entries,
-				      unsigned long nr)
+/*
+ * The first of the entries is of that kind: how many are? Where frames are not to be told, whatever
+ * slots in whatever areas they have: neither runs nor the time they take may tell.
+ */
+static unsigned long scan_count_alike(const struct vmi_scan *scan, const struct vmi_kind *kind,
+				      const u64 *entries, unsigned long nr)
 {
-	unsigned long i = 1;
+	const bool any_slot = !scan->frames && kind->entry.state == VMINSPECT_STATE_SWAPPED;
+	unsigned long i;
+	u64 raw;
 
-	while (i < nr && vmi_kind_has(kind, READ_ONCE(entries[i])))
-		i++;
+	for (i = 1; i < nr; i++) {
+		raw = READ_ONCE(entries[i]);
+		if (any_slot ? !vmi_kind_has_any_slot(kind, raw) : !vmi_kind_has(kind, raw))
+			break;
+	}
 	return i;
 }
 
-/*
- * Where frames are not to be told, entries are alike whatever frames or slots they have:
- * neither runs nor the time they take may tell which follow one another.
- */
+/* An extent of all that are alike: frames are not to be told. */
 static unsigned long scan_take_hidden(struct vmi_scan *scan, const struct scan_kind *like,
 				      unsigned long va, unsigned long nr)
 {
-	unsigned int shift = like->extent.page_shift;
 	struct vminspect_extent extent = like->extent;
 
-	scan->walk.budget -= VMI_WALK_RUN_COST;
 	extent.start = va;
-	extent.end = va + (nr << shift);
-	if (scan->each_page)
-		return (scan_add_pages(scan, &extent, false) - va) >> shift;
+	extent.end = va + (nr << extent.page_shift);
 	return scan_add(scan, &extent, false) ? nr : 0;
+}
+
+/* An extent for each. */
+static unsigned long scan_take_each(struct vmi_scan *scan, const struct vmi_kind *kind,
+				    const struct scan_kind *like, const u64 *entries, u64 raw,
+				    unsigned long va, unsigned long nr)
+{
+	struct vminspect_extent extent = like->extent;
+	unsigned long i = 0;
+
+	do {
+		extent.start = va + (i << extent.page_shift);
+		extent.end = va + ((i + 1) << extent.page_shift);
+		if (scan->frames)
+			extent.frame = vmi_kind_frame(kind, raw);
+		if (!scan_add(scan, &extent, false))
+			break;
+		scan->walk.budget -= VMI_WALK_RUN_COST;
+		if (++i < nr)
+			raw = READ_ONCE(entries[i]);
+	} while (i < nr && vmi_kind_has(kind, raw) &&
+		 scan->walk.budget > VMI_WALK_LEAST_BUDGET);
+	return i;
 }
 
 /*
@@ -284,23 +308,25 @@ static unsigned long scan_take_alike(struct vmi_walk *walk, struct vmi_kind *kin
 {
 	struct vmi_scan *scan = container_of(walk, struct vmi_scan, walk);
 	const struct scan_kind *like = scan_kind(scan, kind);
-	u64 step = scan->each_page ? 0 : kind->step;
 	const unsigned int shift = kind->entry.shift;
 	struct vminspect_extent *next, extent;
 	unsigned long i, room, done = 0;
 
+	walk->budget -= VMI_WALK_RUN_COST;
 	if (!like->selected)
-		return scan_count_alike(kind, entries, nr);
+		return scan_count_alike(scan, kind, entries, nr);
+	if (scan->each_page)
+		return scan_take_each(scan, kind, like, entries, raw, va, nr);
 	if (!scan->frames)
-		return scan_take_hidden(scan, like, va, scan_count_alike(kind, entries, nr));
+		return scan_take_hidden(scan, like, va,
+					scan_count_alike(scan, kind, entries, nr));
 
 	/* The first may go on where the last one ended, if need be with other flags. */
 	extent = like->extent;
 	extent.start = va;
 	extent.frame = vmi_kind_frame(kind, raw);
-	i = scan_run(entries, 0, nr, step, &raw);
+	i = scan_run(entries, 0, nr, kind->step, &raw);
 	extent.end = va + (i << shift);
-	walk->budget -= VMI_WALK_RUN_COST;
 	if (!scan_add(scan, &extent, false))
 		return 0;
 
@@ -312,12 +338,11 @@ static unsigned long scan_take_alike(struct vmi_walk *walk, struct vmi_kind *kin
 			if (!kind)
 				break;
 			like = scan_kind(scan, kind);
-			step = scan->each_page ? 0 : kind->step;
 		}
 		*next = like->extent;
 		next->start = va + (i << shift);
 		next->frame = vmi_kind_frame(kind, raw);
-		i = scan_run(entries, i, nr, step, &raw);
+		i = scan_run(entries, i, nr, kind->step, &raw);
 		next->end = va + (i << shift);
 		next++;
 		done++;
@@ -377,6 +402,7 @@ int vmi_scan_init(struct vmi_scan *scan, struct vmi_target *target,
 		.max = VMI_SCAN_EXTENTS,
 	};
 	scan->frames = (scan->returned & VMINSPECT_RETURN_FRAME) && !scan->hidden;
+	scan->walk.frames = scan->frames;	/* of what may be seen only */
 	scan->extents = kmalloc_array(VMI_SCAN_EXTENTS, sizeof(*scan->extents),
 				      GFP_KERNEL_ACCOUNT);
 	return scan->extents ? 0 : -ENOMEM;
@@ -542,6 +568,7 @@ static void lookup_init(struct vmi_lookup *lookup, struct vmi_target *target,
 		.returned = returned,
 		.frames = (returned & VMINSPECT_RETURN_FRAME) && !hidden,
 	};
+	lookup->walk.frames = lookup->frames;
 }
 
 /* By the walk through all levels. Returns false if the batch has to end before. */
@@ -609,6 +636,7 @@ static bool lookup_batch(struct vmi_walk *walk)
 	unsigned int before;
 
 	walk->found_size = 0;
+	walk->searches = VMI_LOOKUP_SEARCHES;
 	rcu_read_lock();
 	while (lookup->nr_done < lookup->nr && left) {
 		before = lookup->nr_done;
@@ -617,12 +645,12 @@ static bool lookup_batch(struct vmi_walk *walk)
 		left -= lookup->nr_done - before;
 		if (lookup->nr_done == lookup->nr || !left)
 			break;
+		if (lookup->nr_done && (!walk->searches || mmap_lock_is_contended(walk->mm)))
+			break;
 		if (!lookup_walk(lookup, lookup->addresses[lookup->nr_done]))
 			break;
 		lookup->nr_done++;
 		left -= min(left, VMI_LOOKUP_WALK_COST);
-		if (mmap_lock_is_contended(walk->mm))
-			break;
 	}
 	rcu_read_unlock();
 	return lookup->nr_done;

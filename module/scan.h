@@ -10,6 +10,8 @@
 /* Addresses looked up under one hold of the lock. One not found in passing counts as so many. */
 #define VMI_LOOKUP_BATCH	256U
 #define VMI_LOOKUP_WALK_COST	4U
+/* Tables of PMDs that are looked for meanwhile: each in another mapping, or gigabyte. */
+#define VMI_LOOKUP_SEARCHES	64U
 
 /* Extents collected in one batch: two pages of them. */
 #define VMI_SCAN_EXTENTS	(2 * PAGE_SIZE / sizeof(struct vminspect_extent))

@@ -419,13 +419,16 @@ static unsigned long walk_zeroes(const u64 *entries, unsigned long nr)
 	return i;
 }
 
-/* The kind of an entry that is not 0: most often that of the last one of its level. */
+/*
+ * The kind of an entry that is not 0: most often that of the last one of its level. Where slots
+ * are not to be told, the time that it takes does not tell whether the area is the last one's.
+ */
 static struct vmi_kind *walk_kind(struct vmi_walk *walk, u64 raw, unsigned int shift)
 {
 	struct vmi_kind *kind = &walk->kinds[shift == PAGE_SHIFT ? raw & _PAGE_PRESENT :
 								   VMI_WALK_KIND_HUGE];
 
-	if (unlikely(!vmi_kind_has(kind, raw)))
+	if (unlikely(!vmi_kind_has(kind, raw) || (!walk->frames && !(raw & _PAGE_PRESENT))))
 		vmi_entry_kind(raw, shift, walk->vma->vm_flags, kind);
 	return kind;
 }
@@ -731,8 +734,9 @@ static void walk_enter(struct vmi_walk *walk, struct vm_area_struct *vma)
 	unsigned int i;
 
 	walk->vma = vma;
-	if (walk->kinds_of == vma->vm_flags)
+	if (walk->has_kinds && walk->kinds_of == vma->vm_flags)
 		return;
+	walk->has_kinds = true;
 	walk->kinds_of = vma->vm_flags;
 	for (i = 0; i < ARRAY_SIZE(walk->kinds); i++)
 		vmi_kind_forget(&walk->kinds[i]);
@@ -831,15 +835,20 @@ static const u64 *walk_find_pmds(struct vmi_walk *walk, unsigned long va)
  * @walk: the walk
  * @va: the address
  *
- * Return: false: none in which vmi_walk_find() could look
+ * Return: false: none in which vmi_walk_find() could look, or there were as many searches as one
+ * hold of the lock may have, or somebody waits for it
  *
  * Context: as vmi_walk_find()
  */
 bool vmi_walk_find_table(struct vmi_walk *walk, unsigned long va)
 {
-	struct vm_area_struct *vma = vma_lookup(walk->mm, va);
+	struct vm_area_struct *vma;
 
 	walk->found_size = 0;
+	if (!walk->searches || mmap_lock_is_contended(walk->mm))
+		return false;
+	walk->searches--;
+	vma = vma_lookup(walk->mm, va);
 	/* The tables of hugetlb are another lock's. */
 	if (!vma || is_vm_hugetlb_page(vma))
 		return false;

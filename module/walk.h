@@ -61,6 +61,8 @@ enum { VMI_WALK_KIND_SOFT, VMI_WALK_KIND_PRESENT, VMI_WALK_KIND_HUGE, VMI_WALK_K
  * @next: first address that was not taken yet; a multiple of PAGE_SIZE
  * @end: where the range ends; likewise, at most TASK_SIZE_MAX
  * @pages: also look at the page behind each entry
+ * @frames: are frames told? If not, nothing the walk or its view does may depend on them, nor on
+ *	slots or areas, not even how long it takes
  * @learnt: a swap area that is strange is so for good: not to be stopped for
  * @trail: if not NULL, where to leave the entries of the last address walked
  * @take: consumes a run and returns up to where it did: run->end, or less to end
@@ -82,14 +84,17 @@ enum { VMI_WALK_KIND_SOFT, VMI_WALK_KIND_PRESENT, VMI_WALK_KIND_HUGE, VMI_WALK_K
  * @found_size: how far it reaches; to be set to 0 wherever the lock was not held since, or
  *	vmi_walk_range() was called
  * @pmds: the last table of PMDs
+ * @searches: in how many others it may still look
  * @kinds: of entries, as VMI_WALK_KIND_* has them
- * @kinds_of: flags of the mapping in which they are such; 0: there are none yet
+ * @kinds_of: flags of the mapping in which they are such
+ * @has_kinds: is there any?
  */
 struct vmi_walk {
 	struct mm_struct *mm;
 	unsigned long next;
 	unsigned long end;
 	bool pages;
+	bool frames;
 	bool learnt;
 	struct vmi_trail *trail;
 	unsigned long (*take)(struct vmi_walk *walk, struct vmi_run *run);
@@ -106,8 +111,10 @@ struct vmi_walk {
 	unsigned long found;
 	unsigned long found_size;
 	const u64 *pmds;
+	unsigned int searches;
 	struct vmi_kind kinds[VMI_WALK_KINDS];
 	unsigned long kinds_of;
+	bool has_kinds;
 };
 
 void vmi_walk_range(struct vmi_walk *walk);

@@ -559,6 +559,19 @@ static bool look_walk(struct looker *look, uint64_t va)
 	return !leaf->raw || leaf->level == (look->entry.page_shift - 12) / 9 + 1;
 }
 
+/* Asked for nothing that its page tells: as the first one of a call, and after another. */
+static bool look_translate(struct looker *look, uint64_t va)
+{
+	const uint64_t addresses[] = { va, (uintptr_t)look, va };
+	const uint64_t mask = VMINSPECT_PAGE_FLAGS & ~VMINSPECT_PAGE_FROM_PAGE;
+	struct vminspect_entry entries[ARRAY_LEN(addresses)];
+
+	return device_translate(look->device, addresses, entries, ARRAY_LEN(addresses),
+				mask | VMINSPECT_RETURN_FRAME) == ARRAY_LEN(addresses) &&
+	       entry_same(&look->entry, &entries[0], mask) &&
+	       entry_same(&look->entry, &entries[2], mask);
+}
+
 /* NULL, or who disagrees. */
 static const char *look_once(struct looker *look, uint64_t va)
 {
@@ -571,6 +584,8 @@ static const char *look_once(struct looker *look, uint64_t va)
 		return "SCAN is not TRANSLATE";
 	if (!look_scan(look, va, VMINSPECT_PAGE_FLAGS & ~VMINSPECT_PAGE_FROM_PAGE))
 		return "SCAN of entries alone is not TRANSLATE";
+	if (!look_translate(look, va))
+		return "TRANSLATE of entries alone is not TRANSLATE";
 	if (!look_walk(look, va))
 		return "WALK is not TRANSLATE";
 	differs = pagemap_differs(&look->entry, look->pagemap_entry);
@@ -642,6 +657,38 @@ static int range_extent(const struct vminspect_extent *extent, void *arg)
 	return check->differs ? 1 : 0;
 }
 
+/* With an extent for each page. */
+static int page_extent(const struct vminspect_extent *extent, void *arg)
+{
+	const char **differs = arg;
+
+	if (extent->state != VMINSPECT_STATE_NONE && extent->state != VMINSPECT_STATE_UNMAPPED &&
+	    extent->end - extent->start > 1ULL << extent->page_shift)
+		*differs = "an extent of several pages";
+	return *differs ? 1 : 0;
+}
+
+/* Many addresses at once, asked for nothing that pages tell. */
+static const char *look_addresses(struct looker *look, uint64_t start, uint64_t end, uint64_t mask)
+{
+	uint64_t addresses[256];
+	struct vminspect_entry entries[256], entry;
+	uint32_t nr, i;
+
+	for (; start < end; start += nr * SZ_4K) {
+		for (nr = 0; nr < ARRAY_LEN(addresses) && start + nr * SZ_4K < end; nr++)
+			addresses[nr] = start + nr * SZ_4K;
+		if (device_translate(look->device, addresses, entries, nr,
+				     mask | VMINSPECT_RETURN_FRAME) != (int)nr)
+			return "TRANSLATE of many failed";
+		for (i = 0; i < nr; i++)
+			if (device_lookup(look->device, (void *)addresses[i], &entry) ||
+			    !entry_same(&entry, &entries[i], mask))
+				return "TRANSLATE of many is not TRANSLATE";
+	}
+	return NULL;
+}
+
 static const char *look_range_once(struct looker *look, uint64_t start, uint64_t end, uint64_t mask)
 {
 	struct range_check check = { .look = look, .mask = mask };
@@ -654,7 +701,11 @@ static const char *look_range_once(struct looker *look, uint64_t start, uint64_t
 		return "SCAN failed";
 	if (!check.differs && check.last.end != end)
 		return "SCAN left something out";
-	return check.differs;
+	scan.flags = VMINSPECT_SCAN_PAGES;
+	if (!check.differs &&
+	    device_extents(look->device, start, end, &scan, page_extent, &check.differs) < 0)
+		return "SCAN of pages failed";
+	return check.differs ?: look_addresses(look, start, end, mask);
 }
 
 const char *look_range(struct looker *look, const void *va, size_t size)

@@ -431,8 +431,70 @@ TEST_F_TIMEOUT(kinds, page_merged_by_KSM, TIMEOUT)
 	EXPECT_TRUE(kpage_flags(self->look.entry.frame) & (1ULL << KPF_KSM));
 	EXPECT_LOOKS("present 4K user young soft_dirty anon shared ksm", map + 3 * SZ_4K);
 	EXPECT_EQ(4, kpage_count(self->look.entry.frame));
+	/* Four entries that are equal to the last bit, and four pages all the same. */
+	EXPECT_EQ(NULL, look_range(&self->look, map, 4 * SZ_4K));
 	map[SZ_4K] = 1;
 	EXPECT_LOOKS(PLAIN, map + SZ_4K);
+}
+
+/* Of a slot that says no more than where it is, all bits but those of the slot are 0. */
+TEST_F_TIMEOUT(kinds, swapped_page_of_which_nothing_else_is_told, TIMEOUT)
+{
+	char *map = map_small(64 * SZ_4K);
+	struct vminspect_walk_level *leaf;
+	pid_t pid;
+
+	ASSERT_NE(NULL, map);
+	memset(map, 1, 4 * SZ_4K);
+	memset(map + 8 * SZ_4K, 1, SZ_4K);
+	ASSERT_EQ(0, page_out(map, 4 * SZ_4K));
+	ASSERT_EQ(0, page_out(map + 8 * SZ_4K, SZ_4K));
+	ASSERT_EQ(0, clear_refs(getpid(), "4"));
+	pid = fork();	/* it is not exclusive any more */
+	if (!pid)
+		_exit(0);
+	ASSERT_LT(0, pid);
+	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+	EXPECT_LOOKS("swapped 4K", map + 3 * SZ_4K);
+	leaf = &self->look.walk.levels[self->look.walk.nr_levels - 1];
+	EXPECT_EQ(0, leaf->raw & 0xf8000000000001ff);
+	EXPECT_LOOKS("none 4K", map + 4 * SZ_4K);
+	EXPECT_EQ(NULL, look_range(&self->look, map, 64 * SZ_4K));
+	munmap(map, 64 * SZ_4K);
+}
+
+/* What stands in one mapping says nothing of another, nor does a page that others are not like. */
+TEST_F_TIMEOUT(kinds, empty_page_after_one_that_is_there, TIMEOUT)
+{
+	char *map = map_small(64 * SZ_4K);
+	const uint64_t addresses[] = {
+		(uintptr_t)map, (uintptr_t)map + 33 * SZ_4K, (uintptr_t)map + SZ_4K,
+		(uintptr_t)map + 2 * SZ_4K, (uintptr_t)map + 33 * SZ_4K,
+	};
+	struct vminspect_entry entries[ARRAY_LEN(addresses)];
+	const uint8_t states[] = {
+		VMINSPECT_STATE_PRESENT, VMINSPECT_STATE_NONE, VMINSPECT_STATE_PRESENT,
+		VMINSPECT_STATE_NONE, VMINSPECT_STATE_NONE,
+	};
+	size_t i;
+
+	ASSERT_NE(NULL, map);
+	map[0] = 1;
+	READ_ONCE(map[SZ_4K]);	/* the zero page */
+	map[32 * SZ_4K] = 1;
+	ASSERT_EQ(0, madvise(map + 32 * SZ_4K, 32 * SZ_4K, MADV_DONTFORK));
+	ASSERT_EQ(ARRAY_LEN(addresses),
+		  device_translate(self->look.device, addresses, entries, ARRAY_LEN(addresses),
+				   RETURN_ALL & ~VMINSPECT_PAGE_FROM_PAGE));
+	for (i = 0; i < ARRAY_LEN(addresses); i++) {
+		EXPECT_EQ(states[i], entries[i].state);
+		EXPECT_EQ(12, entries[i].page_shift);
+		EXPECT_EQ(-1, entries[i].node);
+		if (states[i] == VMINSPECT_STATE_NONE)
+			EXPECT_EQ(0, entries[i].frame);
+	}
+	EXPECT_EQ(NULL, look_range(&self->look, map, 64 * SZ_4K));
+	munmap(map, 64 * SZ_4K);
 }
 
 /* How many neighbours have frames that far apart? */
