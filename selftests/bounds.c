@@ -27,34 +27,38 @@
 #define BASE		((char *)(1UL << 45))	/* where the kernel maps nothing by itself */
 
 /*
- * Holds of the lock, counted by a probe of the kernel's own on the function that is one.
+ * Holds of the lock, counted by probes of the kernel's own on the functions that are one.
  */
 #define TRACING		"/sys/kernel/tracing/"
-#define PROBE		"selftest_batch"
+#define BATCH		"selftest_batch"
+#define LOOKUP		"selftest_lookup"
 
 static bool probe_start(void)
 {
 	/* Its only argument is where the walk is: struct vmi_walk in module/walk.h, @next. */
 	return !write_file(TRACING "kprobe_events",
-			   "p:" PROBE " vmi_walk_range next=+8(%di):x64") &&
-	       !write_file(TRACING "events/kprobes/" PROBE "/enable", "1");
+			   "p:" BATCH " vmi_walk_range next=+8(%di):x64\n"
+			   "p:" LOOKUP " vmi_scan_translate") &&
+	       !write_file(TRACING "events/kprobes/" BATCH "/enable", "1") &&
+	       !write_file(TRACING "events/kprobes/" LOOKUP "/enable", "1");
 }
 
 static void probe_stop(void)
 {
-	write_file(TRACING "events/kprobes/" PROBE "/enable", "0");
-	write_file(TRACING "kprobe_events", "-:" PROBE);
+	write_file(TRACING "events/kprobes/" BATCH "/enable", "0");
+	write_file(TRACING "events/kprobes/" LOOKUP "/enable", "0");
+	write_file(TRACING "kprobe_events", "-:" BATCH "\n-:" LOOKUP);
 }
 
-static long probe_hits(void)
+static long probe_hits(const char *probe)
 {
 	char text[4096], *line;
 	long hits = -1, missed = 0;
 
 	if (read_file(TRACING "kprobe_profile", text, sizeof(text)) < 0)
 		return -1;
-	line = strstr(text, PROBE);
-	if (!line || sscanf(line, PROBE " %ld %ld", &hits, &missed) != 2 || missed)
+	line = strstr(text, probe);
+	if (!line || sscanf(line, "%*s %ld %ld", &hits, &missed) != 2 || missed)
 		return -1;
 	return hits;
 }
@@ -90,12 +94,12 @@ static long batches(int device, const char *start, size_t size, uint64_t return_
 		.category_anyof_mask = VMINSPECT_CAT_STATES,
 		.return_mask = return_mask,
 	};
-	long before = probe_hits(), extents = 0;
+	long before = probe_hits(BATCH), extents = 0;
 
 	if (device_extents(device, (uintptr_t)start, (uintptr_t)start + size, &scan,
 			   count_extent, &extents) || before < 0)
 		return -1;
-	return probe_hits() - before;
+	return probe_hits(BATCH) - before;
 }
 
 /*
@@ -116,7 +120,7 @@ static size_t largest_hold(int device, const char *start, size_t size, uint64_t 
 	if (!trace || nr <= 0)
 		return 0;
 	while (fgets(line, sizeof(line), trace)) {
-		at = strstr(line, PROBE ": ");
+		at = strstr(line, BATCH ": ");
 		at = at ? strstr(at, "next=") : NULL;
 		if (!at)
 			continue;
@@ -212,6 +216,48 @@ TEST_F_TIMEOUT(bounds, hold_ends_inside_a_table_of_pages_that_are_looked_at, TIM
 	/* Without that they are few, if memory was not all in pieces. */
 	EXPECT_GE(8 * 2, batches(self->device, map, 8 * SZ_2M, 0));
 	munmap(map, 8 * SZ_2M);
+}
+
+#define ADDRESSES	4096
+
+/* How many holds of the lock it takes to translate those addresses, a step apart. */
+static long lookups(int device, const char *start, size_t step, uint64_t return_mask)
+{
+	static uint64_t addresses[ADDRESSES];
+	static struct vminspect_entry entries[ADDRESSES];
+	long before = probe_hits(LOOKUP), i;
+
+	for (i = 0; i < ADDRESSES; i++)
+		addresses[i] = (uintptr_t)start + i * step;
+	if (device_translate(device, addresses, entries, ADDRESSES, return_mask) != ADDRESSES)
+		return -1;
+	for (i = 0; i < ADDRESSES; i++)
+		if (entries[i].state != VMINSPECT_STATE_PRESENT)
+			return -1;
+	return probe_hits(LOOKUP) - before;
+}
+
+/* Of addresses the fewer the more it takes to find them. */
+TEST_F_TIMEOUT(bounds, hold_covers_few_addresses, TIMEOUT)
+{
+	const uint64_t quick = RETURN_ALL & ~VMINSPECT_PAGE_FROM_PAGE;
+	char *map = map_small(ADDRESSES * SZ_4K);
+	long i;
+
+	ASSERT_NE(NULL, map);
+	memset(map, 1, ADDRESSES * SZ_4K);
+	EXPECT_LE(ADDRESSES / 256, lookups(self->device, map, SZ_4K, quick));
+	EXPECT_GE(ADDRESSES / 64, lookups(self->device, map, SZ_4K, quick));
+	EXPECT_LE(ADDRESSES / 64, lookups(self->device, map, SZ_4K, RETURN_ALL));
+	munmap(map, ADDRESSES * SZ_4K);
+
+	ASSERT_TRUE(make_mappings(-1));
+	ASSERT_EQ(0, mprotect(BASE, 2 * ADDRESSES * SZ_4K, PROT_READ | PROT_WRITE));
+	memset(BASE, 1, 2 * ADDRESSES * SZ_4K);
+	for (i = 0; i < 2 * ADDRESSES; i += 2)
+		ASSERT_EQ(0, mprotect(BASE + i * SZ_4K, SZ_4K, PROT_READ));
+	EXPECT_LE(ADDRESSES / 64, lookups(self->device, BASE, 2 * SZ_4K, quick));
+	munmap(BASE, 2 * ADDRESSES * SZ_4K);
 }
 
 /*
