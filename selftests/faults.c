@@ -476,14 +476,25 @@ static void expect_attach_to_fail(struct __test_metadata *_metadata)
 	EXPECT_EQ(0, ret);
 }
 
+static bool can_fail(void)
+{
+	return !access("/proc/self/fail-nth", F_OK);
+}
+
+/* In each test, since one is not left out by what sets it up. */
+#define NEEDS_FAULTS() do {									\
+	if (!can_fail())									\
+		SKIP(return, "this kernel can't make allocations fail (CONFIG_FAULT_INJECTION)"); \
+} while (0)
+
 FIXTURE(faults)
 {
 };
 
 FIXTURE_SETUP(faults)
 {
-	if (access("/proc/self/fail-nth", F_OK))
-		SKIP(return, "this kernel can't make allocations fail (CONFIG_FAULT_INJECTION)");
+	if (!can_fail())
+		return;
 	knobs_turn(knobs, ARRAY_LEN(knobs));
 	with.knob = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, with.knob);
@@ -502,7 +513,7 @@ FIXTURE_SETUP(faults)
 
 FIXTURE_TEARDOWN(faults)
 {
-	if (access("/proc/self/fail-nth", F_OK))
+	if (!can_fail())
 		return;
 	sites_trace(false);
 	close(with.trace);
@@ -520,6 +531,7 @@ FIXTURE_TEARDOWN(faults)
 /* Some of these have an allocation of their own: to see none fail would be to see nothing. */
 TEST_F_TIMEOUT(faults, of_looking, TIMEOUT)
 {
+	NEEDS_FAULTS();
 	EXPECT_LT(0, fail_each(_metadata, "open", do_open, 0));
 	fail_each(_metadata, "INFO", do_info, 0);
 	fail_each(_metadata, "SCAN", do_scan, 0);
@@ -534,6 +546,7 @@ TEST_F_TIMEOUT(faults, of_events, TIMEOUT)
 	struct vminspect_events request = request_all(ALL_KINDS);
 	int dir = open("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY);
 
+	NEEDS_FAULTS();
 	/*
 	 * Up to the trial whether probes work, which they do not: where the kernel takes away a
 	 * probe that does, an allocation of its own must not fail. It can't be told that one did,
@@ -568,6 +581,7 @@ TEST_F_TIMEOUT(faults, of_text_views, TIMEOUT)
 					     DEBUGFS "guests", DEBUGFS "events", DEBUGFS "stats" };
 	size_t i;
 
+	NEEDS_FAULTS();
 	/* Of events, up to where probes would be attached, as above. */
 	ASSERT_EQ(0, write_file(FAIL "kprobes/enabled", "0"));
 	for (i = 0; i < ARRAY_LEN(files); i++) {
@@ -581,6 +595,7 @@ TEST_F_TIMEOUT(faults, of_guests, TIMEOUT)
 {
 	struct vminspect_guest request = { .size = sizeof(request), .mem_fd = -1 };
 
+	NEEDS_FAULTS();
 	if (kvm_guest_make(&with.guest))
 		SKIP(return, "this machine lacks KVM");
 	EXPECT_LT(0, fail_each(_metadata, "GUEST", do_guest, 0));
@@ -598,8 +613,10 @@ TEST_F_TIMEOUT(faults, of_guests, TIMEOUT)
 TEST_F_TIMEOUT(faults, of_loading, TIMEOUT)
 {
 	char path[256];
-	FILE *name = popen("modinfo -F filename vminspect", "re");
+	FILE *name;
 
+	NEEDS_FAULTS();
+	name = popen("modinfo -F filename vminspect", "re");
 	ASSERT_NE(NULL, name);
 	ASSERT_NE(NULL, fgets(path, sizeof(path), name));
 	pclose(name);
