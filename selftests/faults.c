@@ -481,11 +481,8 @@ static bool can_fail(void)
 	return !access("/proc/self/fail-nth", F_OK);
 }
 
-/* In each test, since one is not left out by what sets it up. */
-#define NEEDS_FAULTS() do {									\
-	if (!can_fail())									\
-		SKIP(return, "this kernel can't make allocations fail (CONFIG_FAULT_INJECTION)"); \
-} while (0)
+/* To be asked by each test: one is not left out by what sets it up. */
+#define CAN_NOT_FAIL	"this kernel can't make allocations fail (CONFIG_FAULT_INJECTION)"
 
 FIXTURE(faults)
 {
@@ -531,7 +528,8 @@ FIXTURE_TEARDOWN(faults)
 /* Some of these have an allocation of their own: to see none fail would be to see nothing. */
 TEST_F_TIMEOUT(faults, of_looking, TIMEOUT)
 {
-	NEEDS_FAULTS();
+	if (!can_fail())
+		SKIP(return, CAN_NOT_FAIL);
 	EXPECT_LT(0, fail_each(_metadata, "open", do_open, 0));
 	fail_each(_metadata, "INFO", do_info, 0);
 	fail_each(_metadata, "SCAN", do_scan, 0);
@@ -546,7 +544,8 @@ TEST_F_TIMEOUT(faults, of_events, TIMEOUT)
 	struct vminspect_events request = request_all(ALL_KINDS);
 	int dir = open("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY);
 
-	NEEDS_FAULTS();
+	if (!can_fail())
+		SKIP(return, CAN_NOT_FAIL);
 	/*
 	 * Up to the trial whether probes work, which they do not: where the kernel takes away a
 	 * probe that does, an allocation of its own must not fail. It can't be told that one did,
@@ -581,7 +580,8 @@ TEST_F_TIMEOUT(faults, of_text_views, TIMEOUT)
 					     DEBUGFS "guests", DEBUGFS "events", DEBUGFS "stats" };
 	size_t i;
 
-	NEEDS_FAULTS();
+	if (!can_fail())
+		SKIP(return, CAN_NOT_FAIL);
 	/* Of events, up to where probes would be attached, as above. */
 	ASSERT_EQ(0, write_file(FAIL "kprobes/enabled", "0"));
 	for (i = 0; i < ARRAY_LEN(files); i++) {
@@ -595,7 +595,8 @@ TEST_F_TIMEOUT(faults, of_guests, TIMEOUT)
 {
 	struct vminspect_guest request = { .size = sizeof(request), .mem_fd = -1 };
 
-	NEEDS_FAULTS();
+	if (!can_fail())
+		SKIP(return, CAN_NOT_FAIL);
 	if (kvm_guest_make(&with.guest))
 		SKIP(return, "this machine lacks KVM");
 	EXPECT_LT(0, fail_each(_metadata, "GUEST", do_guest, 0));
@@ -615,7 +616,8 @@ TEST_F_TIMEOUT(faults, of_loading, TIMEOUT)
 	char path[256];
 	FILE *name;
 
-	NEEDS_FAULTS();
+	if (!can_fail())
+		SKIP(return, CAN_NOT_FAIL);
 	name = popen("modinfo -F filename vminspect", "re");
 	ASSERT_NE(NULL, name);
 	ASSERT_NE(NULL, fgets(path, sizeof(path), name));
