@@ -314,7 +314,8 @@ static void change_ksm(void)
 	count(0, read_number(KSM "pages_sharing") > 0);
 	write_pages(first, nr);
 	read_pages(0, PAGES);
-	if (below(8))
+	/* now and then, and once in any case, however few changes there is time for */
+	if (shared->changes && below(8))
 		return;
 	count(1, !madvise(map, SIZE, MADV_UNMERGEABLE));
 	madvise(map, SIZE, MADV_MERGEABLE);
