@@ -182,7 +182,8 @@ struct vminspect_entry extent_entry(const struct vminspect_extent *extent,
 	case VMINSPECT_STATE_PRESENT:
 		/* Small zero pages are all the same one, huge ones have an inside. */
 		if (extent->flags & VMINSPECT_PAGE_ZERO) {
-			if (extent->page_shift > 12)
+			/* 0: it is not told */
+			if (extent->page_shift > 12 && extent->frame)
 				entry.frame = (extent->frame & ~511ULL) | (va / SZ_4K % 512);
 			break;
 		}

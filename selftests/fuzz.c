@@ -661,8 +661,8 @@ static void check_entry(const struct vminspect_entry *entry, uint64_t mask)
 	check(entry->page_shift == 12 || entry->page_shift == 21 || entry->page_shift == 30,
 	      "%u", entry->page_shift);
 	check(entry->node == -1 || mask & VMINSPECT_RETURN_NODE, "%d", entry->node);
-	check(!entry->frame || mask & VMINSPECT_RETURN_FRAME, "%" PRIx64,
-	      (uint64_t)entry->frame);
+	check(!entry->frame || mask & VMINSPECT_RETURN_FRAME, "%" PRIx64 " in state %u, flags %x",
+	      (uint64_t)entry->frame, entry->state, entry->flags);
 }
 
 static void check_untouched(const char *from, const char *end)
