@@ -187,7 +187,7 @@ static unsigned long scan_take(struct vmi_walk *walk, struct vmi_run *run)
 	return scan_add(scan, &extent, zero) ? run->end : run->va;
 }
 
-/* What all extents of a kind have in common, made once. Its frame is 0: it has to be added. */
+/* What all extents of a kind have in common, made once; the frame is that of one of them. */
 static const struct scan_kind *scan_kind(struct vmi_scan *scan, struct vmi_kind *kind)
 {
 	struct scan_kind *like = &scan->kinds[kind - scan->walk.kinds];
