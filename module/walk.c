@@ -419,11 +419,16 @@ static unsigned long walk_zeroes(const u64 *entries, unsigned long nr)
 	return i;
 }
 
-/*
- * The kind of an entry that is not 0: most often that of the last one of its level. Where slots
- * are not to be told, the time that it takes does not tell whether the area is the last one's.
+/**
+ * vmi_walk_kind() - of which kind is an entry? Most often it is that of the last one of its level
+ * @walk: the walk, in the mapping that the entry belongs to
+ * @raw: the entry, not 0
+ * @shift: size of what it stands for
+ *
+ * Where slots are not to be told, the time that it takes does not tell whether the area is the
+ * last one's.
  */
-static struct vmi_kind *walk_kind(struct vmi_walk *walk, u64 raw, unsigned int shift)
+struct vmi_kind *vmi_walk_kind(struct vmi_walk *walk, u64 raw, unsigned int shift)
 {
 	struct vmi_kind *kind = &walk->kinds[shift == PAGE_SHIFT ? raw & _PAGE_PRESENT :
 								   VMI_WALK_KIND_HUGE];
@@ -431,6 +436,25 @@ static struct vmi_kind *walk_kind(struct vmi_walk *walk, u64 raw, unsigned int s
 	if (unlikely(!vmi_kind_has(kind, raw) || (!walk->frames && !(raw & _PAGE_PRESENT))))
 		vmi_entry_kind(raw, shift, walk->vma->vm_flags, kind);
 	return kind;
+}
+
+/**
+ * vmi_walk_huge_kind() - the same of an entry of the level of PMDs
+ * @walk: the walk
+ * @raw: the entry
+ *
+ * Return: NULL: it is no present huge page, or it has to be looked at under its lock, or no other
+ * is like it
+ */
+struct vmi_kind *vmi_walk_huge_kind(struct vmi_walk *walk, u64 raw)
+{
+	struct vmi_kind *kind;
+
+	if ((raw & (_PAGE_PRESENT | _PAGE_PSE)) != (_PAGE_PRESENT | _PAGE_PSE) ||
+	    walk_maybe_huge_zero(walk, raw))
+		return NULL;
+	kind = vmi_walk_kind(walk, raw, PMD_SHIFT);
+	return kind->step ? kind : NULL;
 }
 
 /*
@@ -452,7 +476,7 @@ static unsigned long walk_alike(struct vmi_walk *walk, struct vmi_kind *kind, co
 static unsigned long walk_ptes(struct vmi_walk *walk, const u64 *entries, u64 raw,
 			       unsigned long va, unsigned long nr)
 {
-	struct vmi_kind *kind = walk_kind(walk, raw, PAGE_SHIFT);
+	struct vmi_kind *kind = vmi_walk_kind(walk, raw, PAGE_SHIFT);
 	struct vmi_entry entry;
 
 	if (kind->step && walk->take_alike && !walk->pages)
@@ -578,12 +602,10 @@ static unsigned long walk_huge_alike(struct vmi_walk *walk, pmd_t *pmdp, unsigne
 	u64 raw = READ_ONCE(*(u64 *)pmdp);
 	struct vmi_kind *kind;
 
-	if ((raw & (_PAGE_PRESENT | _PAGE_PSE)) != (_PAGE_PRESENT | _PAGE_PSE) || !nr ||
-	    (va & ~PMD_MASK) || walk->pages || !walk->take_alike ||
-	    walk_maybe_huge_zero(walk, raw))
+	if (!nr || (va & ~PMD_MASK) || walk->pages || !walk->take_alike)
 		return 0;
-	kind = walk_kind(walk, raw, PMD_SHIFT);
-	if (!kind->step)
+	kind = vmi_walk_huge_kind(walk, raw);
+	if (!kind)
 		return 0;
 	nr = walk_alike(walk, kind, (const u64 *)pmdp, raw, va, nr);
 	*more = nr;
@@ -859,35 +881,6 @@ bool vmi_walk_find_table(struct vmi_walk *walk, unsigned long va)
 	walk->found = max(vma->vm_start, va & PUD_MASK);
 	walk->found_size = pud_addr_end(va, vma->vm_end) - walk->found;
 	return true;
-}
-
-/**
- * vmi_walk_kind() - of which kind is an entry?
- * @walk: the walk, in the mapping that the entry belongs to
- * @raw: the entry, not 0
- * @shift: size of what it stands for
- */
-struct vmi_kind *vmi_walk_kind(struct vmi_walk *walk, u64 raw, unsigned int shift)
-{
-	return walk_kind(walk, raw, shift);
-}
-
-/**
- * vmi_walk_find_huge() - vmi_walk_find() where an entry leads to no table
- * @walk: the walk
- * @raw: the entry
- *
- * Return: as vmi_walk_find()
- */
-struct vmi_kind *vmi_walk_find_huge(struct vmi_walk *walk, u64 raw)
-{
-	struct vmi_kind *kind;
-
-	if ((raw & (_PAGE_PRESENT | _PAGE_PSE)) != (_PAGE_PRESENT | _PAGE_PSE) ||
-	    walk_maybe_huge_zero(walk, raw))
-		return NULL;
-	kind = walk_kind(walk, raw, PMD_SHIFT);
-	return kind->step ? kind : NULL;
 }
 
 /**

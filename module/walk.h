@@ -120,7 +120,7 @@ struct vmi_walk {
 void vmi_walk_range(struct vmi_walk *walk);
 bool vmi_walk_find_table(struct vmi_walk *walk, unsigned long va);
 struct vmi_kind *vmi_walk_kind(struct vmi_walk *walk, u64 raw, unsigned int shift);
-struct vmi_kind *vmi_walk_find_huge(struct vmi_walk *walk, u64 raw);
+struct vmi_kind *vmi_walk_huge_kind(struct vmi_walk *walk, u64 raw);
 u64 vmi_walk_peek(struct mm_struct *mm, unsigned long va);
 
 /**
@@ -149,7 +149,7 @@ static __always_inline struct vmi_kind *vmi_walk_find(struct vmi_walk *walk, uns
 	entry = READ_ONCE(walk->pmds[pmd_index(va)]);
 	if (unlikely(pmd_bad(native_make_pmd(entry)))) {
 		*raw = entry;
-		return vmi_walk_find_huge(walk, entry);
+		return vmi_walk_huge_kind(walk, entry);
 	}
 	entry = READ_ONCE(((u64 *)__va(entry & PTE_PFN_MASK))[pte_index(va)]);
 	*raw = entry;
