@@ -5,6 +5,8 @@
  * Writes lines for ./report: "work, method, unit, median, least, most", separated by tabs. The unit
  * is an instruction where the clock of the machine counts them (-icount shift=0 of QEMU), else a
  * nanosecond: of a page that is there, or of an address.
+ *
+ * usage: looking [WORK]
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -54,9 +56,12 @@ struct scan_argument {
 #define SCAN_ALL		0xfeULL
 
 static int device, pagemap;
+static const char *only;	/* this work alone, once, as QEMU's log has it: see ./profile */
 static uint64_t entries[ENTRIES];
 static struct scan_region regions[REGIONS];
 static struct vminspect_extent extents[REGIONS];
+static uint64_t words[REGIONS];
+static struct vminspect_entry kinds[VMINSPECT_MAX_KINDS];
 static uint64_t addresses[ADDRESSES];
 static struct vminspect_entry answers[BATCH];
 
@@ -95,6 +100,32 @@ static uint64_t by_scan(const struct range *range)
 		check(!device_scan(device, &scan), "SCAN failed");
 		for (i = 0; i < scan.nr_filled; i++)
 			pages += (extents[i].end - extents[i].start) / SZ_4K;
+		scan.start = scan.resume;
+	} while (scan.start < scan.end);
+	return pages;
+}
+
+/* The same in words: what is said of a kind is looked at once. */
+static uint64_t by_packed_scan(const struct range *range)
+{
+	struct vminspect_scan scan = {
+		.flags = VMINSPECT_SCAN_PACKED,
+		.start = (uintptr_t)range->va,
+		.end = (uintptr_t)range->va + range->size,
+		.extents = (uintptr_t)words,
+		.nr_extents = REGIONS,
+		.category_anyof_mask = STATES_WITH_ENTRY,
+		.return_mask = RETURN_ALL & ~VMINSPECT_PAGE_FROM_PAGE,
+		.kinds = (uintptr_t)kinds,
+		.nr_kinds = ARRAY_LEN(kinds),
+	};
+	uint64_t pages = 0;
+	uint32_t i;
+
+	do {
+		check(!device_scan(device, &scan), "SCAN failed");
+		for (i = 0; i < scan.nr_filled; i++)
+			pages += VMINSPECT_WORD_KIND(words[i]) < scan.nr_kinds_filled;
 		scan.start = scan.resume;
 	} while (scan.start < scan.end);
 	return pages;
@@ -160,6 +191,22 @@ static void print(const char *work, const char *method, uint64_t *ns, uint64_t n
 	fflush(stdout);
 }
 
+static bool wanted(const char *work)
+{
+	return !only || !strcmp(work, only);
+}
+
+/* QEMU logs each instruction of ours, doing that work once. */
+static void log_once(method_fn run, const struct range *range)
+{
+	char reply[256];
+
+	check(run(range) == range->pages, only);
+	check(!monitor_command("log exec,nochain", reply, sizeof(reply)), "no monitor");
+	check(run(range) == range->pages, only);
+	check(!monitor_command("log none", reply, sizeof(reply)), "no monitor");
+}
+
 /* All methods in turns; each has to see what is there. */
 static void compare(const char *work, const struct range *range, const struct method *methods,
 		    size_t nr)
@@ -169,6 +216,12 @@ static void compare(const char *work, const struct range *range, const struct me
 	size_t i;
 	int round;
 
+	if (!wanted(work))
+		return;
+	if (only) {
+		log_once(methods[0].run, range);
+		return;
+	}
 	for (round = 0; round < ROUNDS; round++)
 		for (i = 0; i < nr; i++) {
 			part = *range;
@@ -182,15 +235,24 @@ static void compare(const char *work, const struct range *range, const struct me
 		print(work, methods[i].name, ns[i], range->pages / methods[i].slices);
 }
 
-static void compare_scans(const char *work, const struct range *range, unsigned int slices)
+/* Of small pages also a word for each, which is no way to look at others. */
+static void compare_scans(const char *work, const struct range *range, unsigned int slices,
+			  bool small)
 {
-	const struct method methods[] = {
-		{ "SCAN", by_scan, 1 },
-		{ "pagemap", by_pagemap, slices },
-		{ "PAGEMAP_SCAN", by_pagemap_scan, 1 },
-	};
+	const struct method ours = { "SCAN", by_scan, 1 },
+			    packed = { "SCAN, packed", by_packed_scan, 1 },
+			    theirs = { "pagemap", by_pagemap, slices },
+			    newer = { "PAGEMAP_SCAN", by_pagemap_scan, 1 };
+	struct method methods[4];
+	size_t nr = 0;
 
-	compare(work, range, methods, has_pagemap_scan() ? 3 : 2);
+	methods[nr++] = ours;
+	if (small)
+		methods[nr++] = packed;
+	methods[nr++] = theirs;
+	if (has_pagemap_scan())
+		methods[nr++] = newer;
+	compare(work, range, methods, nr);
 }
 
 /*
@@ -248,17 +310,17 @@ static struct range huge(size_t size)
 	return range;
 }
 
-static struct range sparse(void)
+static struct range sparse(size_t size)
 {
-	struct range range = { .size = SZ_1T, .pages = SPARSE_PAGES };
+	struct range range = { .size = size, .pages = SPARSE_PAGES };
 	size_t i;
 
-	range.va = mmap(NULL, SZ_1T, PROT_READ | PROT_WRITE,
+	range.va = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	check(range.va != MAP_FAILED, "no terabyte");
-	madvise(range.va, SZ_1T, MADV_NOHUGEPAGE);
+	madvise(range.va, size, MADV_NOHUGEPAGE);
 	for (i = 0; i < SPARSE_PAGES; i++)
-		range.va[i * (SZ_1T / SPARSE_PAGES)] = 1;
+		range.va[i * (size / SPARSE_PAGES)] = 1;
 	return range;
 }
 
@@ -475,25 +537,34 @@ static void compare_sums(void)
 		print("all of 2000 mappings, thousands", names[i], ns[i], 1000);
 }
 
-static void compare_range(const char *work, struct range range, unsigned int slices)
+static void compare_range(const char *work, struct range (*make)(size_t size), size_t size,
+			  unsigned int slices, bool small)
 {
-	compare_scans(work, &range, slices);
+	struct range range;
+
+	if (!wanted(work))
+		return;
+	range = make(size);
+	compare_scans(work, &range, slices, small);
 	end(&range);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1)
+		only = argv[1];
 	device = device_bound(getpid());
 	pagemap = pagemap_open(getpid());
 	check(device >= 0 && pagemap >= 0, "no /dev/vminspect");
 	srand48(1);
-	compare_range("4 KiB pages, frames in order", in_order(DENSE), 1);
-	compare_range("4 KiB pages, frames at random", at_random(DENSE), 1);
-	compare_range("huge pages", huge(HUGE_SIZE), 1);
-	compare_range("a terabyte with 4096 pages", sparse(), 256);
-	compare_range("swapped out", swapped(SWAPPED_SIZE), 1);
-	compare_range("present and swapped in turns", alternating(SWAPPED_SIZE), 1);
+	compare_range("4 KiB pages, frames in order", in_order, DENSE, 1, true);
+	compare_range("4 KiB pages, frames at random", at_random, DENSE, 1, true);
+	compare_range("huge pages", huge, HUGE_SIZE, 1, false);
+	compare_range("a terabyte with 4096 pages", sparse, SZ_1T, 256, false);
+	compare_range("swapped out", swapped, SWAPPED_SIZE, 1, true);
+	compare_range("present and swapped in turns", alternating, SWAPPED_SIZE, 1, true);
 	compare_addresses();
-	compare_sums();
+	if (!only)
+		compare_sums();
 	return 0;
 }

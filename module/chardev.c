@@ -16,6 +16,7 @@
 #include "argument.h"
 #include "chardev.h"
 #include "guest.h"
+#include "packed.h"
 #include "probe.h"
 #include "reader.h"
 #include "scan.h"
@@ -26,7 +27,7 @@
 static_assert(sizeof(struct vminspect_info) == 64);
 static_assert(sizeof(struct vminspect_bind) == 16);
 static_assert(sizeof(struct vminspect_extent) == 40);
-static_assert(sizeof(struct vminspect_scan) == 96);
+static_assert(sizeof(struct vminspect_scan) == 112);
 static_assert(sizeof(struct vminspect_entry) == 24);
 static_assert(sizeof(struct vminspect_translate) == 48);
 static_assert(sizeof(struct vminspect_walk_level) == 24);
@@ -148,18 +149,18 @@ static struct vmi_target *chardev_target(struct file *file)
 static int scan_copy_out(struct vmi_scan *scan, struct vminspect_scan *request,
 			 bool all)
 {
-	struct vminspect_extent __user *to = u64_to_user_ptr(request->extents);
+	void __user *to = u64_to_user_ptr(request->extents);
+	const size_t size = scan->found_size;
 	unsigned int nr = scan->nr;
 
 	if (nr && !all)
 		nr--;
-	if (copy_to_user(to + request->nr_filled, scan->extents,
-			 nr * sizeof(*to)))
+	if (copy_to_user(to + request->nr_filled * size, scan->found, nr * size))
 		return -EFAULT;
 	request->nr_filled += nr;
 	scan->nr -= nr;
 	if (scan->nr)
-		scan->extents[0] = scan->extents[nr];
+		memmove(scan->found, scan->found + nr * size, size);
 	return 0;
 }
 
@@ -171,8 +172,7 @@ static int scan_run(struct vmi_scan *scan, struct vminspect_scan *request)
 
 	request->nr_filled = 0;
 	do {
-		scan->max = min_t(u32, VMI_SCAN_EXTENTS,
-				  request->nr_extents - request->nr_filled);
+		scan->max = min(scan->room, request->nr_extents - request->nr_filled);
 		before = scan->walk.next;
 		/* Once one batch is done, a signal may have its way. */
 		ret = vmi_scan_batch(scan, begun);
@@ -181,7 +181,7 @@ static int scan_run(struct vmi_scan *scan, struct vminspect_scan *request)
 		begun = true;
 		/*
 		 * A batch that did not get ahead was interrupted, or refused its
-		 * first run: the caller's array is full, since our own had room.
+		 * first run: one of the caller's arrays is full, since ours had room.
 		 */
 		done = scan->walk.next == before ||
 		       scan->walk.next == request->end || signal_pending(current);
@@ -194,18 +194,11 @@ static int scan_run(struct vmi_scan *scan, struct vminspect_scan *request)
 	return 0;
 }
 
-static int chardev_scan(struct file *file, void *arg)
+static int scan_for_extents(struct vmi_target *target, struct vminspect_scan *request)
 {
-	struct vmi_target *target = chardev_target(file);
-	struct vminspect_scan *request = arg;
 	struct vmi_scan scan;
 	int ret;
 
-	if (!target)
-		return -ENXIO;
-	if (!request->nr_extents ||
-	    request->extent_size != sizeof(struct vminspect_extent))
-		return -EINVAL;
 	ret = vmi_scan_init(&scan, target, request);
 	if (ret)
 		return ret;
@@ -213,6 +206,39 @@ static int chardev_scan(struct file *file, void *arg)
 	ret = scan_run(&scan, request);
 	vmi_scan_exit(&scan);
 	return ret;
+}
+
+static int scan_for_words(struct vmi_target *target, struct vminspect_scan *request)
+{
+	struct vmi_packed packed;
+	int ret;
+
+	ret = vmi_packed_init(&packed, target, request);
+	if (ret)
+		return ret;
+	request->hidden = packed.scan.hidden;
+	ret = scan_run(&packed.scan, request);
+	request->nr_kinds_filled = packed.nr_said;
+	if (!ret && copy_to_user(u64_to_user_ptr(request->kinds), packed.said,
+				 packed.nr_said * sizeof(*packed.said)))
+		ret = -EFAULT;
+	vmi_packed_exit(&packed);
+	return ret;
+}
+
+static int chardev_scan(struct file *file, void *arg)
+{
+	struct vmi_target *target = chardev_target(file);
+	struct vminspect_scan *request = arg;
+
+	if (!target)
+		return -ENXIO;
+	if (!request->nr_extents)
+		return -EINVAL;
+	request->nr_kinds_filled = 0;
+	if (request->flags & VMINSPECT_SCAN_PACKED)
+		return scan_for_words(target, request);
+	return scan_for_extents(target, request);
 }
 
 /*
@@ -230,14 +256,20 @@ struct translate_batch {
 /* So few that the stack has room for them: memory would cost more than all the rest. */
 #define TRANSLATE_FEW	4U
 
-/* How many of the first @nr addresses can be addresses of a process? */
-static unsigned int translate_valid(const u64 *addresses, unsigned int nr)
+/* A size that is known spares one address a check that costs more than the copying. */
+static bool translate_copy_in(u64 *addresses, const u64 __user *from, unsigned int nr)
 {
-	unsigned int i;
+	if (nr == 1)
+		return get_user(addresses[0], from);
+	return copy_from_user(addresses, from, nr * sizeof(*from));
+}
 
-	for (i = 0; i < nr && addresses[i] < TASK_SIZE_MAX; i++)
-		;
-	return i;
+static bool translate_copy_out(struct vminspect_entry __user *to,
+			       const struct vminspect_entry *entries, unsigned int nr)
+{
+	if (nr == 1)
+		return copy_to_user(to, entries, sizeof(*to));
+	return copy_to_user(to, entries, nr * sizeof(*to));
 }
 
 /* Return: how many of at most @nr addresses were done, at least 1 */
@@ -249,19 +281,14 @@ static int translate_batch(struct vmi_target *target, struct translate_batch *ba
 	struct vminspect_entry __user *to = u64_to_user_ptr(request->entries);
 	int done;
 
-	if (copy_from_user(batch->addresses, from + request->nr_done,
-			   nr * sizeof(*from)))
+	if (translate_copy_in(batch->addresses, from + request->nr_done, nr))
 		return -EFAULT;
-	nr = translate_valid(batch->addresses, nr);
-	if (!nr)
-		return -EINVAL;
 	done = vmi_scan_translate(target, batch->addresses, batch->entries, nr,
 				  request->return_mask, request->hidden,
 				  request->nr_done);
 	if (done < 0)
 		return done;
-	if (copy_to_user(to + request->nr_done, batch->entries,
-			 done * sizeof(*to)))
+	if (translate_copy_out(to + request->nr_done, batch->entries, done))
 		return -EFAULT;
 	return done;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Every difference between kernels. The rest of the module is written for the
- * newest one; this file makes older ones look like it.
+ * newest one; this file makes older ones look like it. Built and tested are 6.1, 6.12 and
+ * 7.3; for those between, the table says what is known, and no more is promised.
  *
  * what                    changed in  here
  * ----------------------  ----------  -----------------------------------------
@@ -17,7 +18,7 @@
  * folio->swap             6.6         older: the page's private word
  * pages of zeroes         6.12        not written to swap, nor read; older: like any other
  * bio of several pages    7.3         part of struct swap_iocb; older: counted by the bio
- * swap and zswap calls    6.5 to 7.0  other names, arguments and results: VMI_COMPAT_*; of the
+ * swap and zswap calls    6.3 to 7.0  other names, arguments and results: VMI_COMPAT_*; of the
  *                                     result of zswap_load() its type is asked
  * KVM: number of address  6.8         a function; older: a constant
  * KVM: guest_memfd        6.8         older: no such slots
@@ -261,7 +262,7 @@ static inline unsigned long vmi_compat_ftrace_argument(struct ftrace_regs *regs,
 #define VMI_COMPAT_WRITE_FOLIO		1
 #define VMI_COMPAT_SHMEM_WRITE		"shmem_writeout"
 #define VMI_COMPAT_SHMEM_WRITE_FOLIO	1
-#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
 #define VMI_COMPAT_READ			"swap_read_folio"
 #define VMI_COMPAT_READ_FOLIO		0
 #define VMI_COMPAT_WRITE		"swap_writepage"
@@ -277,29 +278,37 @@ static inline unsigned long vmi_compat_ftrace_argument(struct ftrace_regs *regs,
 #define VMI_COMPAT_SHMEM_WRITE_FOLIO	0
 #endif
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
 #define VMI_COMPAT_ZSWAP_LOAD		"zswap_load"
 #define VMI_COMPAT_ZSWAP_STORE		"zswap_store"
 #define VMI_COMPAT_ZSWAP_FOLIO		0
-#define VMI_COMPAT_MAPPED		"folio_add_anon_rmap_ptes"
-#define VMI_COMPAT_MAPPED_NEW		"folio_add_new_anon_rmap"
-#define VMI_COMPAT_MAPPED_NR		2
-#define VMI_COMPAT_MAPPED_VMA		3
-#define VMI_COMPAT_MAPPED_ADDRESS	4
 #else
 #define VMI_COMPAT_ZSWAP_LOAD		"zswap_frontswap_load"
 #define VMI_COMPAT_ZSWAP_STORE		"zswap_frontswap_store"
 #define VMI_COMPAT_ZSWAP_FOLIO		2
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+#define VMI_COMPAT_MAPPED		"folio_add_anon_rmap_ptes"
+#define VMI_COMPAT_MAPPED_NR		2
+#define VMI_COMPAT_MAPPED_VMA		3
+#define VMI_COMPAT_MAPPED_ADDRESS	4
+#else
 #define VMI_COMPAT_MAPPED		"page_add_anon_rmap"
-#define VMI_COMPAT_MAPPED_NEW		"page_add_new_anon_rmap"
 #define VMI_COMPAT_MAPPED_VMA		1
 #define VMI_COMPAT_MAPPED_ADDRESS	2
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#define VMI_COMPAT_MAPPED_NEW		"folio_add_new_anon_rmap"
+#else
+#define VMI_COMPAT_MAPPED_NEW		"page_add_new_anon_rmap"
 #endif
 
 /* The slot of the page, at the entry of zswap's calls. */
 static inline u64 vmi_compat_zswap_slot(struct pt_regs *regs)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
 	return vmi_compat_folio_slot((struct folio *)vmi_compat_argument(regs, 0));
 #else
 	return swp_entry(vmi_compat_argument(regs, 0), vmi_compat_argument(regs, 1)).val;
@@ -330,7 +339,7 @@ static inline bool vmi_compat_zswap_loaded(unsigned long returned)
 /* Did zswap take the page? */
 static inline bool vmi_compat_zswap_stored(unsigned long returned)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
 	return (bool)returned;
 #else
 	return !(int)returned;

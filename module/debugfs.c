@@ -204,6 +204,8 @@ static int maps_print(struct view *view)
 	const struct vminspect_scan request = {
 		.start = view->next,
 		.end = TASK_SIZE_MAX,
+		.nr_extents = VMI_SCAN_EXTENTS,
+		.extent_size = sizeof(struct vminspect_extent),
 		.category_anyof_mask = VMINSPECT_CAT_STATES &
 				       ~(VMINSPECT_CAT(VMINSPECT_STATE_NONE) |
 					 VMINSPECT_CAT(VMINSPECT_STATE_UNMAPPED)),

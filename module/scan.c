@@ -37,7 +37,12 @@ bool vmi_scan_returned_valid(u64 returned)
 	return !(returned & ~RETURN_MASK);
 }
 
-static bool scan_selects(const struct vmi_scan *scan, const struct vmi_entry *entry)
+/**
+ * vmi_scan_selects() - is an entry asked for?
+ * @scan: the scan
+ * @entry: the entry
+ */
+bool vmi_scan_selects(const struct vmi_scan *scan, const struct vmi_entry *entry)
 {
 	u64 categories = entry->flags | VMINSPECT_CAT(entry->state);
 
@@ -178,7 +183,7 @@ static unsigned long scan_take(struct vmi_walk *walk, struct vmi_run *run)
 	bool zero = run->entry.flags & VMINSPECT_PAGE_ZERO;
 	struct vminspect_extent extent;
 
-	if (!scan_selects(scan, &run->entry))
+	if (!vmi_scan_selects(scan, &run->entry))
 		return run->end;
 	scan_fill(scan, run, &extent);
 	if (scan->each_page && extent.state != VMINSPECT_STATE_NONE &&
@@ -188,25 +193,38 @@ static unsigned long scan_take(struct vmi_walk *walk, struct vmi_run *run)
 }
 
 /* What all extents of a kind have in common, made once; the frame is that of one of them. */
-static const struct scan_kind *scan_kind(struct vmi_scan *scan, struct vmi_kind *kind)
+static noinline const struct scan_kind *scan_make_kind(struct vmi_scan *scan,
+						       struct vmi_kind *kind)
 {
 	struct scan_kind *like = &scan->kinds[kind - scan->walk.kinds];
 	struct vmi_run run = { .entry = kind->entry };
 
-	if (kind->fresh) {
-		scan_fill(scan, &run, &like->extent);
-		like->selected = scan_selects(scan, &kind->entry);
-		kind->fresh = false;
-	}
+	scan_fill(scan, &run, &like->extent);
+	like->selected = vmi_scan_selects(scan, &kind->entry);
+	kind->said = like;
 	return like;
 }
 
-/*
- * The first of the entries is of that kind: how many are? Where frames are not to be told, whatever
- * slots in whatever areas they have: neither runs nor the time they take may tell.
+static __always_inline const struct scan_kind *scan_kind(struct vmi_scan *scan,
+							 struct vmi_kind *kind)
+{
+	const struct scan_kind *like = kind->said;
+
+	return likely(like) ? like : scan_make_kind(scan, kind);
+}
+
+/**
+ * vmi_scan_count_alike() - the first of some entries is of a kind: how many are?
+ * @scan: the scan
+ * @kind: the kind
+ * @entries: the entries
+ * @nr: how many, at least 1
+ *
+ * Where frames are not to be told, whatever slots in whatever areas they have: neither runs nor the
+ * time they take may tell.
  */
-static unsigned long scan_count_alike(const struct vmi_scan *scan, const struct vmi_kind *kind,
-				      const u64 *entries, unsigned long nr)
+unsigned long vmi_scan_count_alike(const struct vmi_scan *scan, const struct vmi_kind *kind,
+				   const u64 *entries, unsigned long nr)
 {
 	const bool any_slot = !scan->frames && kind->entry.state == VMINSPECT_STATE_SWAPPED;
 	unsigned long i;
@@ -254,22 +272,57 @@ static unsigned long scan_take_each(struct vmi_scan *scan, const struct vmi_kind
 	return i;
 }
 
+/* Is the entry at @i what it has to be if frames follow one another? *@raw becomes what it is. */
+static __always_inline bool scan_follows(const u64 *entries, unsigned long i, u64 expected,
+					 u64 *raw)
+{
+	*raw = READ_ONCE(entries[i]);
+	return *raw == expected;
+}
+
 /*
  * From the entry at @i, which is *@raw, on: up to where frames follow one another. *@raw becomes
- * the entry that is there, if it is not @nr.
+ * the entry that is there, if it is not @nr. Four at a time, since of a loop this short half is
+ * counting.
  */
 static __always_inline unsigned long scan_run(const u64 *entries, unsigned long i,
 					      unsigned long nr, u64 step, u64 *raw)
 {
-	u64 expected = *raw;
+	u64 expected = *raw + step;
 
-	do {
+	if (++i < nr && !scan_follows(entries, i, expected, raw))
+		return i;	/* often so: each is a run */
+	for (; i + 4 <= nr; i += 4) {
+		if (!scan_follows(entries, i, expected, raw))
+			return i;
+		if (!scan_follows(entries, i + 1, expected += step, raw))
+			return i + 1;
+		if (!scan_follows(entries, i + 2, expected += step, raw))
+			return i + 2;
+		if (!scan_follows(entries, i + 3, expected += step, raw))
+			return i + 3;
 		expected += step;
-		if (++i == nr)
-			break;
-		*raw = READ_ONCE(entries[i]);
-	} while (*raw == expected);
+	}
+	for (; i < nr && scan_follows(entries, i, expected, raw); i++)
+		expected += step;
 	return i;
+}
+
+/* A run of a kind. What all of them have is copied in two words. */
+static __always_inline void scan_set(struct vminspect_extent *restrict extent,
+				     const struct vminspect_extent *restrict like, u64 start,
+				     u64 end, u64 frame)
+{
+	extent->start = start;
+	extent->end = end;
+	extent->frame = frame;
+	extent->flags = like->flags;
+	extent->mixed = like->mixed;
+	extent->state = like->state;
+	extent->page_shift = like->page_shift;
+	extent->swap_type = like->swap_type;
+	extent->reserved = like->reserved;
+	extent->node = like->node;
 }
 
 /* How many extents may still be added in this batch? */
@@ -284,7 +337,8 @@ static unsigned long scan_room(const struct vmi_scan *scan)
  * Of which kind is @raw, if an extent of it can only be a new one after one of @kind? NULL if
  * that has to be found out, or there is nothing to add.
  */
-static struct vmi_kind *scan_other_kind(struct vmi_scan *scan, const struct vmi_kind *kind, u64 raw)
+static __always_inline struct vmi_kind *scan_other_kind(struct vmi_scan *scan,
+							const struct vmi_kind *kind, u64 raw)
 {
 	struct vmi_kind *other;
 
@@ -311,27 +365,27 @@ static unsigned long scan_take_alike(struct vmi_walk *walk, struct vmi_kind *kin
 	const unsigned int shift = kind->entry.shift;
 	struct vminspect_extent *next, extent;
 	unsigned long i, room, done = 0;
+	u64 start, frame;
 
 	walk->budget -= VMI_WALK_RUN_COST;
 	if (!like->selected)
-		return scan_count_alike(scan, kind, entries, nr);
+		return vmi_scan_count_alike(scan, kind, entries, nr);
 	if (scan->each_page)
 		return scan_take_each(scan, kind, like, entries, raw, va, nr);
 	if (!scan->frames)
 		return scan_take_hidden(scan, like, va,
-					scan_count_alike(scan, kind, entries, nr));
+					vmi_scan_count_alike(scan, kind, entries, nr));
 
 	/* The first may go on where the last one ended, if need be with other flags. */
-	extent = like->extent;
-	extent.start = va;
-	extent.frame = vmi_kind_frame(kind, raw);
+	frame = vmi_kind_frame(kind, raw);
 	i = scan_run(entries, 0, nr, kind->step, &raw);
-	extent.end = va + (i << shift);
+	scan_set(&extent, &like->extent, va, va + (i << shift), frame);
 	if (!scan_add(scan, &extent, false))
 		return 0;
 
 	next = &scan->extents[scan->nr];
 	room = scan_room(scan);
+	start = extent.end;
 	while (i < nr && done < room) {
 		if (unlikely(!vmi_kind_has(kind, raw))) {
 			kind = scan_other_kind(scan, kind, raw);
@@ -339,12 +393,10 @@ static unsigned long scan_take_alike(struct vmi_walk *walk, struct vmi_kind *kin
 				break;
 			like = scan_kind(scan, kind);
 		}
-		*next = like->extent;
-		next->start = va + (i << shift);
-		next->frame = vmi_kind_frame(kind, raw);
+		frame = vmi_kind_frame(kind, raw);
 		i = scan_run(entries, i, nr, kind->step, &raw);
-		next->end = va + (i << shift);
-		next++;
+		scan_set(next + done, &like->extent, start, va + (i << shift), frame);
+		start = va + (i << shift);
 		done++;
 	}
 	walk->budget -= VMI_WALK_RUN_COST * done;
@@ -359,7 +411,68 @@ static bool scan_range_valid(u64 start, u64 end)
 }
 
 /**
- * vmi_scan_init() - begin a scan
+ * vmi_scan_prepare() - set a scan up, but for what it makes of the pages, and memory for it
+ * @scan: the scan
+ * @target: what to scan; must outlive it
+ * @request: what is asked for
+ *
+ * Return: 0, or EINVAL as struct vminspect_scan says
+ */
+int vmi_scan_prepare(struct vmi_scan *scan, struct vmi_target *target,
+		     const struct vminspect_scan *request)
+{
+	u64 categories = request->category_inverted | request->category_mask |
+			 request->category_anyof_mask;
+
+	if (request->flags & ~(VMINSPECT_SCAN_PAGES | VMINSPECT_SCAN_PACKED))
+		return -EINVAL;
+	if (!scan_range_valid(request->start, request->end))
+		return -EINVAL;
+	if ((categories & ~CATEGORY_MASK) ||
+	    !vmi_scan_returned_valid(request->return_mask) ||
+	    (request->split_mask & ~(request->return_mask & VMINSPECT_PAGE_FLAGS)))
+		return -EINVAL;
+
+	*scan = (struct vmi_scan){
+		.target = target,
+		.inverted = request->category_inverted,
+		.all_of = request->category_mask,
+		.any_of = request->category_anyof_mask,
+		.returned = request->return_mask,
+		.split = request->split_mask,
+		.hidden = vmi_target_hidden(target),
+		.each_page = request->flags & VMINSPECT_SCAN_PAGES,
+	};
+	vmi_walk_init(&scan->walk, target->mm);
+	scan->walk.next = request->start;
+	scan->walk.end = request->end;
+	scan->walk.pages = scan_needs_page(categories | request->return_mask);
+	scan->frames = (scan->returned & VMINSPECT_RETURN_FRAME) && !scan->hidden;
+	scan->walk.frames = scan->frames;	/* of what may be seen only */
+	return 0;
+}
+
+/**
+ * vmi_scan_allocate() - have memory for what is found
+ * @scan: the scan
+ * @request: what is asked for
+ * @size: of what is found
+ * @most: no more than so many at once
+ *
+ * Return: 0, or ENOMEM; vmi_scan_exit() has to follow in any case
+ */
+int vmi_scan_allocate(struct vmi_scan *scan, const struct vminspect_scan *request, size_t size,
+		      unsigned int most)
+{
+	scan->found_size = size;
+	scan->room = min(request->nr_extents, most);
+	scan->max = scan->room;
+	scan->found = kmalloc_array(scan->room, size, GFP_KERNEL_ACCOUNT);
+	return scan->found ? 0 : -ENOMEM;
+}
+
+/**
+ * vmi_scan_init() - begin a scan that finds extents
  * @scan: the scan
  * @target: what to scan; must outlive it
  * @request: what is asked for
@@ -370,51 +483,26 @@ static bool scan_range_valid(u64 start, u64 end)
 int vmi_scan_init(struct vmi_scan *scan, struct vmi_target *target,
 		  const struct vminspect_scan *request)
 {
-	u64 categories = request->category_inverted | request->category_mask |
-			 request->category_anyof_mask;
+	int ret;
 
-	if (request->flags & ~VMINSPECT_SCAN_PAGES)
+	if (request->extent_size != sizeof(struct vminspect_extent) || request->kinds ||
+	    request->nr_kinds)
 		return -EINVAL;
-	if (!scan_range_valid(request->start, request->end))
-		return -EINVAL;
-	if ((categories & ~CATEGORY_MASK) ||
-	    !vmi_scan_returned_valid(request->return_mask) ||
-	    (request->split_mask & ~(request->return_mask & VMINSPECT_PAGE_FLAGS)))
-		return -EINVAL;
-
-	*scan = (struct vmi_scan){
-		.walk = {
-			.mm = target->mm,
-			.next = request->start,
-			.end = request->end,
-			.pages = scan_needs_page(categories | request->return_mask),
-			.take = scan_take,
-			.take_alike = scan_take_alike,
-		},
-		.target = target,
-		.inverted = request->category_inverted,
-		.all_of = request->category_mask,
-		.any_of = request->category_anyof_mask,
-		.returned = request->return_mask,
-		.split = request->split_mask,
-		.hidden = vmi_target_hidden(target),
-		.each_page = request->flags & VMINSPECT_SCAN_PAGES,
-		.max = VMI_SCAN_EXTENTS,
-	};
-	scan->frames = (scan->returned & VMINSPECT_RETURN_FRAME) && !scan->hidden;
-	scan->walk.frames = scan->frames;	/* of what may be seen only */
-	scan->extents = kmalloc_array(VMI_SCAN_EXTENTS, sizeof(*scan->extents),
-				      GFP_KERNEL_ACCOUNT);
-	return scan->extents ? 0 : -ENOMEM;
+	ret = vmi_scan_prepare(scan, target, request);
+	if (ret)
+		return ret;
+	scan->walk.take = scan_take;
+	scan->walk.take_alike = scan_take_alike;
+	return vmi_scan_allocate(scan, request, sizeof(struct vminspect_extent), VMI_SCAN_EXTENTS);
 }
 
 /**
- * vmi_scan_exit() - undo vmi_scan_init()
+ * vmi_scan_exit() - undo vmi_scan_init() or vmi_scan_allocate()
  * @scan: the scan
  */
 void vmi_scan_exit(struct vmi_scan *scan)
 {
-	kfree(scan->extents);
+	kfree(scan->found);
 }
 
 /*
@@ -530,21 +618,28 @@ int vmi_scan_batch(struct vmi_scan *scan, bool stop)
 	return batch_run(scan->target, &scan->walk, scan_batch, stop);
 }
 
-static void lookup_fill(const struct vmi_lookup *lookup, const struct vmi_entry *entry,
-			struct vminspect_entry *out)
+/**
+ * vmi_scan_say() - an entry, without what is not asked for or may not be seen
+ * @entry: the entry
+ * @returned: what is asked for
+ * @frames: are frames, and may they be seen?
+ * @said: out
+ */
+void vmi_scan_say(const struct vmi_entry *entry, u64 returned, bool frames,
+		  struct vminspect_entry *said)
 {
-	*out = (struct vminspect_entry){
-		.flags = entry->flags & lookup->returned,
+	*said = (struct vminspect_entry){
+		.flags = entry->flags & returned,
 		.state = entry->state,
 		.page_shift = entry->shift,
 		.node = -1,
 	};
-	if (lookup->frames) {
-		out->frame = entry->frame;
-		out->swap_type = entry->swap_type;
+	if (frames) {
+		said->frame = entry->frame;
+		said->swap_type = entry->swap_type;
 	}
-	if (lookup->returned & VMINSPECT_RETURN_NODE)
-		out->node = entry->node;
+	if (returned & VMINSPECT_RETURN_NODE)
+		said->node = entry->node;
 }
 
 /* A walk over one page gives one run. */
@@ -552,23 +647,21 @@ static unsigned long lookup_take(struct vmi_walk *walk, struct vmi_run *run)
 {
 	struct vmi_lookup *lookup = container_of(walk, struct vmi_lookup, walk);
 
-	lookup_fill(lookup, &run->entry, lookup->entry);
+	vmi_scan_say(&run->entry, lookup->returned, lookup->frames, lookup->entry);
 	return run->end;
 }
 
 static void lookup_init(struct vmi_lookup *lookup, struct vmi_target *target,
 			u64 returned, u32 hidden)
 {
-	*lookup = (struct vmi_lookup){
-		.walk = {
-			.mm = target->mm,
-			.pages = scan_needs_page(returned),
-			.take = lookup_take,
-		},
-		.returned = returned,
-		.frames = (returned & VMINSPECT_RETURN_FRAME) && !hidden,
-	};
+	vmi_walk_init(&lookup->walk, target->mm);
+	lookup->walk.pages = scan_needs_page(returned);
+	lookup->walk.take = lookup_take;
+	lookup->returned = returned;
+	lookup->frames = (returned & VMINSPECT_RETURN_FRAME) && !hidden;
 	lookup->walk.frames = lookup->frames;
+	lookup->nr_done = 0;
+	lookup->bad = false;
 }
 
 /* By the walk through all levels. Returns false if the batch has to end before. */
@@ -576,7 +669,9 @@ static bool lookup_walk(struct vmi_lookup *lookup, unsigned long va)
 {
 	struct vmi_walk *walk = &lookup->walk;
 
-	walk->found_size = 0;
+	vmi_walk_forget(walk);
+	if (walk->trail)	/* not that of a batch that has to be made again */
+		walk->trail->lowest = 0;
 	walk->next = ALIGN_DOWN(va, PAGE_SIZE);
 	walk->end = walk->next + PAGE_SIZE;
 	lookup->entry = &lookup->entries[lookup->nr_done];
@@ -585,14 +680,13 @@ static bool lookup_walk(struct vmi_lookup *lookup, unsigned long va)
 }
 
 /* What all entries of a kind have in common, made once. */
-static const struct vminspect_entry *lookup_kind(struct vmi_lookup *lookup, struct vmi_kind *kind)
+static noinline const struct vminspect_entry *lookup_make_kind(struct vmi_lookup *lookup,
+							       struct vmi_kind *kind)
 {
 	struct vminspect_entry *like = &lookup->kinds[kind - lookup->walk.kinds];
 
-	if (unlikely(kind->fresh)) {
-		lookup_fill(lookup, &kind->entry, like);
-		kind->fresh = false;
-	}
+	vmi_scan_say(&kind->entry, lookup->returned, lookup->frames, like);
+	kind->said = like;
 	return like;
 }
 
@@ -606,24 +700,21 @@ static void lookup_find(struct vmi_lookup *lookup, unsigned int nr)
 	const u64 *address = lookup->addresses + lookup->nr_done;
 	const u64 *end = address + nr;
 	struct vminspect_entry *entry = lookup->entries + lookup->nr_done;
-	const struct vminspect_entry *like = NULL;
-	struct vmi_kind *kind, *last = NULL;
+	const struct vminspect_entry *like;
+	struct vmi_kind *kind;
 	u64 raw;
 
 	for (; address < end; address++, entry++) {
 		kind = vmi_walk_find(walk, *address, &raw);
 		if (!kind)
 			break;
-		if (unlikely(kind != last || kind->fresh)) {
-			like = lookup_kind(lookup, kind);
-			last = kind;
-		}
+		like = kind->said;
+		if (unlikely(!like))
+			like = lookup_make_kind(lookup, kind);
 		*entry = *like;
-		if (!lookup->frames)
-			continue;
-		entry->frame = vmi_kind_frame(kind, raw);
-		if (kind->entry.shift != PAGE_SHIFT)
-			entry->frame += (*address & ((1UL << kind->entry.shift) - 1)) >> PAGE_SHIFT;
+		if (lookup->frames)
+			entry->frame = vmi_kind_frame(kind, raw) +
+				       ((*address & kind->inside) >> PAGE_SHIFT);
 	}
 	lookup->nr_done = address - lookup->addresses;
 }
@@ -635,7 +726,7 @@ static bool lookup_batch(struct vmi_walk *walk)
 	unsigned int left = VMI_LOOKUP_BATCH;
 	unsigned int before;
 
-	walk->found_size = 0;
+	vmi_walk_forget(walk);
 	walk->searches = VMI_LOOKUP_SEARCHES;
 	rcu_read_lock();
 	while (lookup->nr_done < lookup->nr && left) {
@@ -647,19 +738,23 @@ static bool lookup_batch(struct vmi_walk *walk)
 			break;
 		if (lookup->nr_done && (!walk->searches || mmap_lock_is_contended(walk->mm)))
 			break;
+		if (lookup->addresses[lookup->nr_done] >= TASK_SIZE_MAX) {
+			lookup->bad = true;
+			break;
+		}
 		if (!lookup_walk(lookup, lookup->addresses[lookup->nr_done]))
 			break;
 		lookup->nr_done++;
 		left -= min(left, VMI_LOOKUP_WALK_COST);
 	}
 	rcu_read_unlock();
-	return lookup->nr_done;
+	return lookup->nr_done || lookup->bad;
 }
 
 /**
  * vmi_scan_translate() - what stands behind some addresses
  * @target: where they belong
- * @addresses: the addresses, below TASK_SIZE_MAX
+ * @addresses: the addresses
  * @entries: out: one for each
  * @nr: how many, at least 1
  * @returned: flags to be returned, and VMINSPECT_RETURN_*
@@ -667,7 +762,8 @@ static bool lookup_batch(struct vmi_walk *walk)
  * @stop: may any signal end it before one is done, not only a fatal one?
  *
  * Return: how many were done, at least 1: fewer than @nr if that would be too long for one hold
- * of the lock, or somebody waits for it; EINTR: none was; or as vmi_target_lock()
+ * of the lock, or somebody waits for it, or the next one can't be an address; EINVAL: the first
+ * can't; EINTR: none was done; or as vmi_target_lock()
  */
 int vmi_scan_translate(struct vmi_target *target, const u64 *addresses,
 		       struct vminspect_entry *entries, unsigned int nr,
@@ -681,7 +777,9 @@ int vmi_scan_translate(struct vmi_target *target, const u64 *addresses,
 	lookup.entries = entries;
 	lookup.nr = nr;
 	ret = batch_run(target, &lookup.walk, lookup_batch, stop);
-	return ret ?: lookup.nr_done;
+	if (ret)
+		return ret;
+	return lookup.nr_done ? lookup.nr_done : -EINVAL;
 }
 
 static void walk_fill_level(const struct vmi_trail *trail, unsigned int level,

@@ -10,11 +10,14 @@
 /* Addresses looked up under one hold of the lock. One not found in passing counts as so many. */
 #define VMI_LOOKUP_BATCH	256U
 #define VMI_LOOKUP_WALK_COST	4U
-/* Tables of PMDs that are looked for meanwhile: each in another mapping, or gigabyte. */
+/* Mappings that are looked for meanwhile. */
 #define VMI_LOOKUP_SEARCHES	64U
 
-/* Extents collected in one batch: two pages of them. */
-#define VMI_SCAN_EXTENTS	(2 * PAGE_SIZE / sizeof(struct vminspect_extent))
+/*
+ * Extents collected in one batch: four pages of them. The budget would allow of some more
+ * (VMI_WALK_RUN_COST): that would need more than a few pages in a row.
+ */
+#define VMI_SCAN_EXTENTS	(4 * PAGE_SIZE / sizeof(struct vminspect_extent))
 
 /**
  * struct scan_kind - what a scan makes of entries that differ in their frames only
@@ -40,9 +43,13 @@ struct scan_kind {
  * @each_page: an extent for each page?
  * @zero: is the last extent of zero pages?
  * @kinds: one for each of @walk.kinds
- * @extents: those found so far; the last one may still grow
+ * @found: what was found so far; the last one may still grow
+ * @extents: the same, where these are extents
+ * @words: the same, where they are words
+ * @found_size: of one of them
  * @nr: how many
- * @max: how many may be collected, at most VMI_SCAN_EXTENTS
+ * @room: how many there is memory for
+ * @max: how many may be collected now, at most @room
  */
 struct vmi_scan {
 	struct vmi_walk walk;
@@ -57,8 +64,14 @@ struct vmi_scan {
 	bool each_page;
 	bool zero;
 	struct scan_kind kinds[VMI_WALK_KINDS];
-	struct vminspect_extent *extents;
+	union {
+		void *found;
+		struct vminspect_extent *extents;
+		u64 *words;
+	};
+	unsigned int found_size;
 	unsigned int nr;
+	unsigned int room;
 	unsigned int max;
 };
 
@@ -71,6 +84,7 @@ struct vmi_scan {
  * @entries: out: what stands there
  * @nr: how many
  * @nr_done: how many were looked up
+ * @bad: the next one is no address of any process
  * @kinds: one for each of @walk.kinds: what is said of an entry of it, but for its frame
  * @entry: out: that of the address being looked up
  */
@@ -82,12 +96,22 @@ struct vmi_lookup {
 	struct vminspect_entry *entries;
 	unsigned int nr;
 	unsigned int nr_done;
+	bool bad;
 	struct vminspect_entry *entry;
 	struct vminspect_entry kinds[VMI_WALK_KINDS];
 };
 
+int vmi_scan_prepare(struct vmi_scan *scan, struct vmi_target *target,
+		     const struct vminspect_scan *request);
+int vmi_scan_allocate(struct vmi_scan *scan, const struct vminspect_scan *request, size_t size,
+		      unsigned int most);
 int vmi_scan_init(struct vmi_scan *scan, struct vmi_target *target,
 		  const struct vminspect_scan *request);
+bool vmi_scan_selects(const struct vmi_scan *scan, const struct vmi_entry *entry);
+void vmi_scan_say(const struct vmi_entry *entry, u64 returned, bool frames,
+		  struct vminspect_entry *said);
+unsigned long vmi_scan_count_alike(const struct vmi_scan *scan, const struct vmi_kind *kind,
+				   const u64 *entries, unsigned long nr);
 void vmi_scan_exit(struct vmi_scan *scan);
 int vmi_scan_batch(struct vmi_scan *scan, bool stop);
 bool vmi_scan_returned_valid(u64 returned);

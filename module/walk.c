@@ -420,25 +420,6 @@ static unsigned long walk_zeroes(const u64 *entries, unsigned long nr)
 }
 
 /**
- * vmi_walk_kind() - of which kind is an entry? Most often it is that of the last one of its level
- * @walk: the walk, in the mapping that the entry belongs to
- * @raw: the entry, not 0
- * @shift: size of what it stands for
- *
- * Where slots are not to be told, the time that it takes does not tell whether the area is the
- * last one's.
- */
-struct vmi_kind *vmi_walk_kind(struct vmi_walk *walk, u64 raw, unsigned int shift)
-{
-	struct vmi_kind *kind = &walk->kinds[shift == PAGE_SHIFT ? raw & _PAGE_PRESENT :
-								   VMI_WALK_KIND_HUGE];
-
-	if (unlikely(!vmi_kind_has(kind, raw) || (!walk->frames && !(raw & _PAGE_PRESENT))))
-		vmi_entry_kind(raw, shift, walk->vma->vm_flags, kind);
-	return kind;
-}
-
-/**
  * vmi_walk_huge_kind() - the same of an entry of the level of PMDs
  * @walk: the walk
  * @raw: the entry
@@ -852,34 +833,49 @@ static const u64 *walk_find_pmds(struct vmi_walk *walk, unsigned long va)
 	return (const u64 *)pmd_offset_lockless(pudp, pud, 0);
 }
 
-/**
- * vmi_walk_find_table() - find the table of PMDs that an address belongs to
- * @walk: the walk
- * @va: the address
- *
- * Return: false: none in which vmi_walk_find() could look, or there were as many searches as one
- * hold of the lock may have, or somebody waits for it
- *
- * Context: as vmi_walk_find()
- */
-bool vmi_walk_find_table(struct vmi_walk *walk, unsigned long va)
+/* Find the mapping of @va. Returns false if there is none that vmi_walk_find() could look in. */
+static bool walk_find_mapping(struct vmi_walk *walk, unsigned long va)
 {
 	struct vm_area_struct *vma;
 
-	walk->found_size = 0;
-	if (!walk->searches || mmap_lock_is_contended(walk->mm))
+	walk->mapped_size = 0;
+	if (!walk->searches)
 		return false;
 	walk->searches--;
 	vma = vma_lookup(walk->mm, va);
 	/* The tables of hugetlb are another lock's. */
 	if (!vma || is_vm_hugetlb_page(vma))
 		return false;
+	walk_enter(walk, vma);
+	walk->table_mask = PTE_FLAGS_MASK & ~(_PAGE_USER | _PAGE_ACCESSED);
+	walk->table_like = _KERNPG_TABLE & ~_PAGE_ACCESSED;
+	walk->mapped = vma->vm_start;
+	walk->mapped_size = vma->vm_end - vma->vm_start;
+	return true;
+}
+
+/**
+ * vmi_walk_find_table() - find the table of PMDs that an address belongs to
+ * @walk: the walk
+ * @va: the address
+ *
+ * Return: false: none in which vmi_walk_find() could look, or as many mappings were looked for as
+ * one hold of the lock may have, or somebody waits for it
+ *
+ * Context: as vmi_walk_find()
+ */
+bool vmi_walk_find_table(struct vmi_walk *walk, unsigned long va)
+{
+	walk->found_size = 0;
+	if (mmap_lock_is_contended(walk->mm))
+		return false;
+	if (va - walk->mapped >= walk->mapped_size && !walk_find_mapping(walk, va))
+		return false;
 	walk->pmds = walk_find_pmds(walk, va);
 	if (!walk->pmds)
 		return false;
-	walk_enter(walk, vma);
-	walk->found = max(vma->vm_start, va & PUD_MASK);
-	walk->found_size = pud_addr_end(va, vma->vm_end) - walk->found;
+	walk->found = max(walk->mapped, va & PUD_MASK);
+	walk->found_size = pud_addr_end(va, walk->mapped + walk->mapped_size) - walk->found;
 	return true;
 }
 

@@ -80,14 +80,17 @@ enum { VMI_WALK_KIND_SOFT, VMI_WALK_KIND_PRESENT, VMI_WALK_KIND_HUGE, VMI_WALK_K
  * @budget: entries that may still be read in this batch
  * @vma: the mapping being walked
  * @vma_end: where its part of the range ends
- * @found: vmi_walk_find(): the first address of @pmds that is in the mapping
- * @found_size: how far it reaches; to be set to 0 wherever the lock was not held since, or
- *	vmi_walk_range() was called
+ * @mapped: vmi_walk_find(): where the last mapping begins
+ * @mapped_size: how far it reaches
+ * @found: the first address of @pmds that is in that mapping
+ * @found_size: how far it reaches
  * @pmds: the last table of PMDs
- * @searches: in how many others it may still look
- * @kinds: of entries, as VMI_WALK_KIND_* has them
+ * @table_mask: bits by which one of its entries is told to lead to a table ...
+ * @table_like: ... and what they are then: pmd_bad() would take them together each time
+ * @searches: how many other mappings it may still look for
+ * @has_kinds: is there any in @kinds?
  * @kinds_of: flags of the mapping in which they are such
- * @has_kinds: is there any?
+ * @kinds: of entries, as VMI_WALK_KIND_* has them
  */
 struct vmi_walk {
 	struct mm_struct *mm;
@@ -108,20 +111,69 @@ struct vmi_walk {
 	long budget;
 	struct vm_area_struct *vma;
 	unsigned long vma_end;
+	unsigned long mapped;
+	unsigned long mapped_size;
 	unsigned long found;
 	unsigned long found_size;
 	const u64 *pmds;
+	u64 table_mask;
+	u64 table_like;
 	unsigned int searches;
-	struct vmi_kind kinds[VMI_WALK_KINDS];
-	unsigned long kinds_of;
 	bool has_kinds;
+	unsigned long kinds_of;
+	struct vmi_kind kinds[VMI_WALK_KINDS];
 };
+
+/**
+ * vmi_walk_init() - begin
+ * @walk: the walk; what the caller does not set is 0
+ * @mm: the address space
+ *
+ * The kinds are not cleared, which would cost a single address as much as finding it does: none
+ * is looked at before @has_kinds is set.
+ */
+static inline void vmi_walk_init(struct vmi_walk *walk, struct mm_struct *mm)
+{
+	memset(walk, 0, offsetof(struct vmi_walk, kinds));
+	walk->mm = mm;
+}
+
+/**
+ * vmi_walk_forget() - forget what vmi_walk_find() has found
+ * @walk: the walk
+ *
+ * To be called wherever the lock was not held since, or vmi_walk_range() was called.
+ */
+static inline void vmi_walk_forget(struct vmi_walk *walk)
+{
+	walk->mapped_size = 0;
+	walk->found_size = 0;
+}
 
 void vmi_walk_range(struct vmi_walk *walk);
 bool vmi_walk_find_table(struct vmi_walk *walk, unsigned long va);
-struct vmi_kind *vmi_walk_kind(struct vmi_walk *walk, u64 raw, unsigned int shift);
 struct vmi_kind *vmi_walk_huge_kind(struct vmi_walk *walk, u64 raw);
 u64 vmi_walk_peek(struct mm_struct *mm, unsigned long va);
+
+/**
+ * vmi_walk_kind() - of which kind is an entry? Most often it is that of the last one of its level
+ * @walk: the walk, in the mapping that the entry belongs to
+ * @raw: the entry, not 0
+ * @shift: size of what it stands for
+ *
+ * Where slots are not to be told, the time that it takes does not tell whether the area is the
+ * last one's.
+ */
+static __always_inline struct vmi_kind *vmi_walk_kind(struct vmi_walk *walk, u64 raw,
+						      unsigned int shift)
+{
+	struct vmi_kind *kind = &walk->kinds[shift == PAGE_SHIFT ? raw & _PAGE_PRESENT :
+								   VMI_WALK_KIND_HUGE];
+
+	if (unlikely(!vmi_kind_has(kind, raw) || (!walk->frames && !(raw & _PAGE_PRESENT))))
+		vmi_entry_kind(raw, shift, walk->vma->vm_flags, kind);
+	return kind;
+}
 
 /**
  * vmi_walk_find() - the entry of one address, if it can be had in passing
@@ -135,8 +187,8 @@ u64 vmi_walk_peek(struct mm_struct *mm, unsigned long va);
  *
  * Return: of which kind it is; NULL: vmi_walk_range() has to look
  *
- * Context: the mmap lock is held for reading, since @walk->found_size was 0, and the caller is in
- * an RCU section.
+ * Context: the mmap lock is held for reading, since vmi_walk_forget() was called, and the caller is
+ * in an RCU section.
  */
 static __always_inline struct vmi_kind *vmi_walk_find(struct vmi_walk *walk, unsigned long va,
 						      u64 *raw)
@@ -147,7 +199,7 @@ static __always_inline struct vmi_kind *vmi_walk_find(struct vmi_walk *walk, uns
 	if (unlikely(va - walk->found >= walk->found_size) && !vmi_walk_find_table(walk, va))
 		return NULL;
 	entry = READ_ONCE(walk->pmds[pmd_index(va)]);
-	if (unlikely(pmd_bad(native_make_pmd(entry)))) {
+	if (unlikely((entry & walk->table_mask) != walk->table_like)) {
 		*raw = entry;
 		return vmi_walk_huge_kind(walk, entry);
 	}

@@ -1011,6 +1011,51 @@ TEST_F_TIMEOUT(bind, has_one_winner_of_many, 120)
 /*
  * A target of its own: a child that has stopped with one page written.
  */
+/* What goes with words only, and what they do not go with. */
+TEST(scan_in_words_wants_room_for_kinds_and_nothing_for_runs)
+{
+	struct vminspect_entry kinds[2];
+	uint64_t words[4];
+	const struct vminspect_scan good = {
+		.flags = VMINSPECT_SCAN_PACKED,
+		.start = (uintptr_t)kinds & ~(SZ_4K - 1),
+		.end = ((uintptr_t)kinds & ~(SZ_4K - 1)) + SZ_4K,
+		.extents = (uintptr_t)words,
+		.nr_extents = ARRAY_LEN(words),
+		.extent_size = sizeof(words[0]),
+		.size = sizeof(good),
+		.kinds = (uintptr_t)kinds,
+		.nr_kinds = ARRAY_LEN(kinds),
+		.nr_kinds_filled = 77,
+		.return_mask = RETURN_ALL,
+	};
+	struct vminspect_scan scan = good;
+	int device = device_bound(getpid());
+
+	ASSERT_LE(0, device);
+	EXPECT_EQ(0, call(device, VMINSPECT_IOC_SCAN, &scan));
+	EXPECT_EQ(1, scan.nr_filled);
+	EXPECT_EQ(1, scan.nr_kinds_filled);
+#define REFUSES(error, change) do {					\
+		scan = good;						\
+		change;							\
+		EXPECT_EQ(-(error), call(device, VMINSPECT_IOC_SCAN, &scan));	\
+	} while (0)
+	REFUSES(EINVAL, scan.flags |= VMINSPECT_SCAN_PAGES);
+	REFUSES(EINVAL, scan.split_mask = VMINSPECT_PAGE_WRITE);
+	REFUSES(EINVAL, scan.extent_size = sizeof(struct vminspect_extent));
+	REFUSES(EINVAL, scan.kinds = 0);
+	REFUSES(EINVAL, scan.nr_kinds = 0);
+	REFUSES(EINVAL, scan.nr_extents = 0);
+	REFUSES(EFAULT, scan.kinds = 1ULL << 63);
+	REFUSES(EFAULT, scan.extents = 1ULL << 63);
+	REFUSES(EINVAL, scan.size = 96);	/* without the kinds */
+	/* Extents have none. */
+	REFUSES(EINVAL, scan.flags = 0; scan.extent_size = sizeof(struct vminspect_extent));
+#undef REFUSES
+	close(device);
+}
+
 FIXTURE(target)
 {
 	char *page;

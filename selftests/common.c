@@ -68,8 +68,81 @@ int device_info(int device, struct vminspect_info *info)
 int device_scan(int device, struct vminspect_scan *scan)
 {
 	scan->size = sizeof(*scan);
-	scan->extent_size = sizeof(struct vminspect_extent);
+	scan->extent_size = scan->flags & VMINSPECT_SCAN_PACKED ? sizeof(uint64_t) :
+								  sizeof(struct vminspect_extent);
 	return ioctl(device, VMINSPECT_IOC_SCAN, scan) ? -errno : 0;
+}
+
+/* The page, or the run of pages without one, that a word stands for at @va, below @end. */
+static struct vminspect_extent word_extent(uint64_t word, const struct vminspect_entry *kind,
+					   uint64_t va, uint64_t end)
+{
+	struct vminspect_extent extent = {
+		.start = va,
+		.frame = kind->frame,
+		.flags = kind->flags,
+		.state = kind->state,
+		.page_shift = kind->page_shift,
+		.swap_type = kind->swap_type,
+		.node = kind->node,
+	};
+
+	if (kind->state == VMINSPECT_STATE_NONE || kind->state == VMINSPECT_STATE_UNMAPPED) {
+		extent.end = va + VMINSPECT_WORD_NUMBER(word) * SZ_4K;
+		return extent;
+	}
+	extent.end = (va | ((1ULL << kind->page_shift) - 1)) + 1;
+	if (extent.end > end)
+		extent.end = end;
+	extent.frame += VMINSPECT_WORD_NUMBER(word);
+	return extent;
+}
+
+static int words_extents(struct vminspect_scan *scan, const uint64_t *words, uint32_t nr,
+			 const struct vminspect_entry *kinds)
+{
+	struct vminspect_extent *extents = (void *)(uintptr_t)scan->extents;
+	uint64_t va = scan->start;
+	uint32_t i;
+
+	scan->nr_filled = 0;
+	for (i = 0; i < nr; i++) {
+		uint64_t kind = VMINSPECT_WORD_KIND(words[i]);
+
+		if (kind == VMINSPECT_WORD_OTHER) {
+			va += VMINSPECT_WORD_NUMBER(words[i]) * SZ_4K;
+			continue;
+		}
+		if (kind >= scan->nr_kinds_filled)
+			return -EPROTO;
+		extents[scan->nr_filled] = word_extent(words[i], &kinds[kind], va, scan->end);
+		va = extents[scan->nr_filled++].end;
+	}
+	return va == scan->resume ? 0 : -EPROTO;
+}
+
+int device_scan_words(int device, struct vminspect_scan *scan)
+{
+	struct vminspect_entry kinds[VMINSPECT_MAX_KINDS];
+	struct vminspect_scan request = *scan;
+	uint64_t *words = calloc(scan->nr_extents, sizeof(*words));
+	int ret;
+
+	if (!words)
+		return -ENOMEM;
+	request.flags = VMINSPECT_SCAN_PACKED;
+	request.split_mask = 0;
+	request.extents = (uintptr_t)words;
+	request.kinds = (uintptr_t)kinds;
+	if (!request.nr_kinds)
+		request.nr_kinds = VMINSPECT_MAX_KINDS;
+	ret = device_scan(device, &request);
+	scan->resume = request.resume;
+	scan->hidden = request.hidden;
+	scan->nr_kinds_filled = request.nr_kinds_filled;
+	ret = ret ?: words_extents(scan, words, request.nr_filled, kinds);
+	free(words);
+	return ret;
 }
 
 int device_translate(int device, const uint64_t *addresses,
@@ -126,7 +199,8 @@ int device_extents(int device, uint64_t start, uint64_t end,
 	request.nr_extents = ARRAY_LEN(extents);
 	while (start < end) {
 		request.start = start;
-		ret = device_scan(device, &request);
+		ret = request.flags & VMINSPECT_SCAN_PACKED ? device_scan_words(device, &request) :
+							      device_scan(device, &request);
 		if (ret)
 			return ret;
 		for (i = 0; i < request.nr_filled; i++) {
@@ -658,15 +732,61 @@ static int range_extent(const struct vminspect_extent *extent, void *arg)
 	return check->differs ? 1 : 0;
 }
 
-/* With an extent for each page. */
+/* Extents for each page, in order. */
+struct page_list {
+	struct vminspect_extent *list;
+	size_t nr;
+	const char *differs;
+};
+
 static int page_extent(const struct vminspect_extent *extent, void *arg)
 {
-	const char **differs = arg;
+	struct page_list *pages = arg;
 
 	if (extent->state != VMINSPECT_STATE_NONE && extent->state != VMINSPECT_STATE_UNMAPPED &&
 	    extent->end - extent->start > 1ULL << extent->page_shift)
-		*differs = "an extent of several pages";
-	return *differs ? 1 : 0;
+		pages->differs = "an extent of several pages";
+	pages->list[pages->nr++] = *extent;
+	return pages->differs ? 1 : 0;
+}
+
+/* The same in words has to be the same. */
+static int page_word(const struct vminspect_extent *extent, void *arg)
+{
+	struct page_list *pages = arg;
+
+	if (memcmp(extent, &pages->list[pages->nr++], sizeof(*extent)))
+		pages->differs = "a word is not the extent of its page";
+	return pages->differs ? 1 : 0;
+}
+
+static const char *look_pages(struct looker *look, uint64_t start, uint64_t end, uint64_t mask)
+{
+	struct vminspect_scan scan = {
+		.flags = VMINSPECT_SCAN_PAGES,
+		.return_mask = mask | VMINSPECT_RETURN_FRAME,
+		.split_mask = mask,
+	};
+	/* One more than there can be, which is compared with nothing. */
+	struct page_list pages = {
+		.list = calloc((end - start) / SZ_4K + 1, sizeof(*pages.list)),
+	};
+	size_t nr;
+
+	if (!pages.list)
+		return "no memory";
+	if (device_extents(look->device, start, end, &scan, page_extent, &pages) < 0)
+		pages.differs = "SCAN of pages failed";
+	nr = pages.nr;
+	pages.nr = 0;
+	scan.flags = VMINSPECT_SCAN_PACKED;
+	if (!pages.differs &&
+	    device_extents(look->device, start, end, &scan, page_word, &pages) < 0)
+		pages.differs = "SCAN of words failed";
+	if (!pages.differs && pages.nr != nr)
+		pages.differs = "a word is missing";
+	free(pages.list);
+	return pages.differs;
 }
 
 /* Many addresses at once, asked for nothing that pages tell. */
@@ -702,11 +822,8 @@ static const char *look_range_once(struct looker *look, uint64_t start, uint64_t
 		return "SCAN failed";
 	if (!check.differs && check.last.end != end)
 		return "SCAN left something out";
-	scan.flags = VMINSPECT_SCAN_PAGES;
-	if (!check.differs &&
-	    device_extents(look->device, start, end, &scan, page_extent, &check.differs) < 0)
-		return "SCAN of pages failed";
-	return check.differs ?: look_addresses(look, start, end, mask);
+	return check.differs ?: look_pages(look, start, end, mask) ?:
+	       look_addresses(look, start, end, mask);
 }
 
 const char *look_range(struct looker *look, const void *va, size_t size)

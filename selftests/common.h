@@ -34,6 +34,11 @@ int device_bind(int device, int fd);
 int device_bound(pid_t pid);		/* opened and bound: descriptor or -errno */
 int device_info(int device, struct vminspect_info *info);
 int device_scan(int device, struct vminspect_scan *scan);
+/*
+ * The same in words, which are taken apart: an extent for each page, as VMINSPECT_SCAN_PAGES has
+ * them, but that all flags split the runs of those without one. EPROTO: they make no sense.
+ */
+int device_scan_words(int device, struct vminspect_scan *scan);
 int device_translate(int device, const uint64_t *addresses,
 		     struct vminspect_entry *entries, uint32_t nr,
 		     uint64_t return_mask);	/* number done, or -errno */

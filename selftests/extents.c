@@ -86,7 +86,7 @@ static bool model_alike(const struct vminspect_scan *scan, const struct vminspec
 		return false;
 	if ((prev->flags ^ next->flags) & scan->split_mask)
 		return false;
-	if ((scan->flags & VMINSPECT_SCAN_PAGES) && state_has_pages(next->state) &&
+	if ((scan->flags & (VMINSPECT_SCAN_PAGES | VMINSPECT_SCAN_PACKED)) && state_has_pages(next->state) &&
 	    !(next->start & inside))
 		return false;
 	return !(scan->return_mask & VMINSPECT_RETURN_FRAME) || model_frames_follow(prev, next);
@@ -196,7 +196,8 @@ static int scan_once(int device, struct vminspect_scan *scan, struct vminspect_e
 {
 	scan->extents = (uintptr_t)extents;
 	scan->nr_extents = nr;
-	return device_scan(device, scan);
+	return scan->flags & VMINSPECT_SCAN_PACKED ? device_scan_words(device, scan) :
+						     device_scan(device, scan);
 }
 
 /*
@@ -440,9 +441,14 @@ static bool region_agrees(struct _test_data_region *self, const struct vminspect
 {
 	struct extents want = model_scan(scan, (uintptr_t)self->base, self->entries);
 	struct extents got;
-	bool equal = !scan_whole(self->device, scan, NR_PAGES + 1, &got) &&
-		     extents_equal(&want, &got);
+	int ret;
+	bool equal;
 
+	if (scan->nr_kinds)	/* a call ends where there would be another */
+		ret = scan_all(self->device, scan, NR_PAGES + 1, &got);
+	else
+		ret = scan_whole(self->device, scan, NR_PAGES + 1, &got);
+	equal = ret >= 0 && extents_equal(&want, &got);
 	if (!equal)
 		extents_print_difference(&want, &got);
 	extents_free(&want);
@@ -632,6 +638,69 @@ TEST_F(region, an_extent_for_each_page_but_none_and_unmapped_stay_runs)
 	extents_free(&got);
 }
 
+TEST_F(region, a_word_for_each_page_says_the_same)
+{
+	struct vminspect_scan scan = region_scan(self);
+	struct extents got;
+
+	scan.flags = VMINSPECT_SCAN_PACKED;
+	EXPECT_TRUE(region_agrees(self, &scan));
+	scan.nr_kinds = 1;
+	EXPECT_TRUE(region_agrees(self, &scan));
+	scan.nr_kinds = 0;
+	scan.return_mask &= ~VMINSPECT_PAGE_FROM_PAGE;
+	scan.split_mask &= scan.return_mask;
+	EXPECT_TRUE(region_agrees(self, &scan));
+	scan.return_mask = VMINSPECT_PAGE_WRITE;	/* no frames */
+	scan.split_mask = scan.return_mask;
+	EXPECT_TRUE(region_agrees(self, &scan));
+
+	/* One room, one word: as far as that page. */
+	scan = region_scan_pages(self, SECOND_AT, 16);
+	scan.flags = VMINSPECT_SCAN_PACKED;
+	EXPECT_EQ(16, scan_all(self->device, &scan, 1, &got));
+	EXPECT_EQ(16, got.nr);
+	extents_free(&got);
+}
+
+/* Words alone: how many there are, and that those not selected are told together. */
+TEST_F(region, pages_not_selected_are_one_word)
+{
+	struct vminspect_scan scan = region_scan_pages(self, SECOND_AT, 16);
+	struct vminspect_entry kinds[4], untouched;
+	uint64_t words[64], pages = 0;
+	uint32_t i;
+
+	memset(words, 0x5a, sizeof(words));
+	memset(kinds, 0x5a, sizeof(kinds));
+	untouched = kinds[0];
+	scan.flags = VMINSPECT_SCAN_PACKED;
+	scan.split_mask = 0;
+	scan.category_mask = VMINSPECT_CAT(VMINSPECT_STATE_MARKER);
+	scan.extents = (uintptr_t)words;
+	scan.nr_extents = ARRAY_LEN(words);
+	scan.kinds = (uintptr_t)kinds;
+	scan.nr_kinds = ARRAY_LEN(kinds);
+	ASSERT_EQ(0, device_scan(self->device, &scan));
+	EXPECT_EQ(1, scan.nr_filled);
+	EXPECT_EQ(0, scan.nr_kinds_filled);
+	EXPECT_EQ(VMINSPECT_WORD_OTHER, VMINSPECT_WORD_KIND(words[0]));
+	EXPECT_EQ(16, VMINSPECT_WORD_NUMBER(words[0]));
+
+	scan.category_mask = CAT_PRESENT;
+	ASSERT_EQ(0, device_scan(self->device, &scan));
+	EXPECT_EQ(scan.end, scan.resume);
+	ASSERT_LT(0, scan.nr_kinds_filled);
+	for (i = 0; i < scan.nr_filled; i++)
+		pages += VMINSPECT_WORD_KIND(words[i]) == VMINSPECT_WORD_OTHER ?
+			 VMINSPECT_WORD_NUMBER(words[i]) : 1;
+	EXPECT_EQ(16, pages);
+	for (; i < ARRAY_LEN(words); i++)
+		EXPECT_EQ(0x5a5a5a5a5a5a5a5a, words[i]);
+	for (i = scan.nr_kinds_filled; i < ARRAY_LEN(kinds); i++)
+		EXPECT_EQ(0, memcmp(&untouched, &kinds[i], sizeof(untouched)));
+}
+
 /* A subset of @mask: each bit is in it in one of 2^@rare cases. */
 static uint64_t random_subset(uint64_t *state, uint64_t mask, int rare)
 {
@@ -639,6 +708,8 @@ static uint64_t random_subset(uint64_t *state, uint64_t mask, int rare)
 		mask &= random_next(state);
 	return mask;
 }
+
+static const uint32_t flags_of_scans[] = { 0, 0, VMINSPECT_SCAN_PAGES, VMINSPECT_SCAN_PACKED };
 
 static struct vminspect_scan random_scan(struct _test_data_region *self, uint64_t *state)
 {
@@ -653,13 +724,17 @@ static struct vminspect_scan random_scan(struct _test_data_region *self, uint64_
 	if (random_next(state) % 2)	/* otherwise the whole region */
 		scan = region_scan_pages(self, first < last ? first : last,
 					 (first < last ? last - first : first - last) + 1);
-	scan.flags = random_next(state) % 4 ? 0 : VMINSPECT_SCAN_PAGES;
+	scan.flags = flags_of_scans[random_next(state) % ARRAY_LEN(flags_of_scans)];
 	scan.category_inverted = random_subset(state, flags & CATEGORIES, 1);
 	scan.category_mask = random_subset(state, flags & CATEGORIES, 5);
 	if (random_next(state) % 2)
 		scan.category_anyof_mask = random_subset(state, flags & CATEGORIES, 3);
 	scan.return_mask = random_subset(state, flags & ~VMINSPECT_CAT_STATES, 1);
 	scan.split_mask = random_subset(state, scan.return_mask & VMINSPECT_PAGE_FLAGS, 2);
+	if (scan.flags & VMINSPECT_SCAN_PACKED) {	/* a kind has one set of flags */
+		scan.split_mask = scan.return_mask & VMINSPECT_PAGE_FLAGS;
+		scan.nr_kinds = random_next(state) % 2 ? 1 + random_next(state) % 4 : 0;
+	}
 	return scan;
 }
 
@@ -1354,7 +1429,7 @@ FIXTURE(array)
 	char *array;		/* four pages for extents, nothing behind */
 };
 
-#define ARRAY_PAGES	4
+#define ARRAY_PAGES	8	/* more than one batch fills */
 #define ARRAY_SIZE_BYTES	(ARRAY_PAGES * SZ_4K)
 #define ARRAY_EXTENTS	(ARRAY_SIZE_BYTES / sizeof(struct vminspect_extent))
 #define ARRAY_RANGE	(MANY_SIZE / 4)

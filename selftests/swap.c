@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -488,6 +489,96 @@ TEST_F_TIMEOUT(swap, areas_come_and_go_while_they_are_looked_at, TIMEOUT)
 		munmap(map, 16 * SZ_4K);
 	}
 	process_end(child);
+}
+
+/* Holds the lock that areas are learnt under, again and again. */
+static void read_swaps_until_killed(void)
+{
+	char text[4096];
+
+	for (;;)
+		read_file("/proc/swaps", text, sizeof(text));
+}
+
+FIXTURE(learning)
+{
+	pid_t readers[2];
+};
+
+FIXTURE_SETUP(learning)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(self->readers); i++) {
+		self->readers[i] = fork();
+		if (!self->readers[i])
+			read_swaps_until_killed();
+		ASSERT_LT(0, self->readers[i]);
+	}
+}
+
+FIXTURE_TEARDOWN(learning)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(self->readers); i++)
+		process_end(self->readers[i]);
+}
+
+/* One look at a page of an area that the module has not met yet. */
+struct first_look {
+	int device, ret;
+	char *map;
+	pthread_barrier_t begin;
+	struct vminspect_walk walk;
+};
+
+static void *first_look_thread(void *arg)
+{
+	struct first_look *look = arg;
+
+	pthread_barrier_wait(&look->begin);
+	look->ret = device_walk(look->device, (uintptr_t)look->map, &look->walk);
+	return NULL;
+}
+
+/* The lock is let go of to learn of the area; what was found before that is not told. */
+TEST_F_TIMEOUT(learning, page_that_goes_meanwhile_is_gone_on_all_levels, TIMEOUT)
+{
+	const size_t size = 64 * SZ_4K;
+	int round, gone = 0, there = 0;
+	struct first_look look;
+	pthread_t thread;
+
+	for (round = 0; round < 40 || (round < 400 && (!gone || !there)); round++) {
+		ASSERT_EQ(0, module_unload());
+		ASSERT_EQ(0, module_load(""));
+		look.map = map_small(size);
+		ASSERT_NE(NULL, look.map);
+		memset(look.map, 1, size);
+		ASSERT_EQ(0, page_out(look.map, size));
+		look.device = device_bound(getpid());
+		ASSERT_LE(0, look.device);
+		pthread_barrier_init(&look.begin, NULL, 2);
+		ASSERT_EQ(0, pthread_create(&thread, NULL, first_look_thread, &look));
+		pthread_barrier_wait(&look.begin);
+		usleep(lrand48() % 200);
+		munmap(look.map, size);
+		pthread_join(thread, NULL);
+		close(look.device);
+
+		ASSERT_EQ(0, look.ret);
+		if (look.walk.entry.state != VMINSPECT_STATE_UNMAPPED) {
+			there++;
+			continue;
+		}
+		gone++;
+		EXPECT_EQ(0, look.walk.nr_levels);
+		EXPECT_EQ(0, look.walk.levels[0].raw);
+	}
+	TH_LOG("%d rounds, gone in %d", round, gone);
+	EXPECT_LT(0, gone);
+	EXPECT_LT(0, there);
 }
 
 TEST_HARNESS_MAIN

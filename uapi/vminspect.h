@@ -346,6 +346,34 @@ struct vminspect_extent {
 
 /** VMINSPECT_SCAN_PAGES - an extent for each page; runs of NONE and UNMAPPED stay */
 #define VMINSPECT_SCAN_PAGES		(1U << 0)
+/** VMINSPECT_SCAN_PACKED - a word for each page, and no extents */
+#define VMINSPECT_SCAN_PACKED		(1U << 1)
+
+/**
+ * DOC: Words
+ *
+ * With VMINSPECT_SCAN_PACKED a scan returns, instead of extents, words of 8 bytes, one for
+ * each page, in the order of addresses: where no run is longer than a page or two, that is a fifth
+ * of the memory and much of the time. The upper 16 bits are the number of a kind:
+ * vminspect_scan.kinds has, at that place, what is said of such a page. The other 48 are to be
+ * added to the frame that stands there.
+ *
+ * A page is of the size that its kind has, and begins where the one before ended; a huge one that
+ * @start or the end of the range cuts is told by one word all the same. A word of a kind in state
+ * NONE or UNMAPPED stands for as many pages of 4096 bytes as its lower part says; so does one with
+ * number VMINSPECT_WORD_OTHER, which stands for pages that are not selected.
+ *
+ * Numbers hold for one call.
+ */
+#define VMINSPECT_WORD_SHIFT		48
+/** VMINSPECT_MAX_KINDS - more than these no call returns */
+#define VMINSPECT_MAX_KINDS		170
+/** VMINSPECT_WORD_OTHER - instead of the number of a kind: pages not selected */
+#define VMINSPECT_WORD_OTHER		0xffff
+/** VMINSPECT_WORD_KIND - the number of the kind of a word */
+#define VMINSPECT_WORD_KIND(word)	((__u64)(word) >> VMINSPECT_WORD_SHIFT)
+/** VMINSPECT_WORD_NUMBER - frame, less that of the kind; or a number of pages */
+#define VMINSPECT_WORD_NUMBER(word)	((word) & ((1ULL << VMINSPECT_WORD_SHIFT) - 1))
 
 /**
  * struct vminspect_scan - VMINSPECT_IOC_SCAN: the extents of a range
@@ -355,9 +383,10 @@ struct vminspect_extent {
  * @end: in: where to stop, a multiple of 4096, above @start, at most
  *	vminspect_info.va_end
  * @resume: out: where the next call goes on; @end when done
- * @extents: in: address of an array of @nr_extents struct vminspect_extent
+ * @extents: in: address of an array of @nr_extents struct vminspect_extent, or, with
+ *	VMINSPECT_SCAN_PACKED, of as many __u64
  * @nr_extents: in: how many fit there, at least 1
- * @extent_size: in: sizeof(struct vminspect_extent)
+ * @extent_size: in: sizeof(struct vminspect_extent); with VMINSPECT_SCAN_PACKED 8
  * @nr_filled: out: how many were written
  * @hidden: out: mask of VMINSPECT_HIDDEN_*
  * @category_inverted: in: categories that count as set where they are not, and
@@ -366,7 +395,12 @@ struct vminspect_extent {
  * @category_anyof_mask: in: ... and at least one of these, if any is given
  * @return_mask: in: flags to be returned, and VMINSPECT_RETURN_*
  * @split_mask: in: flags that split a run where they change, all within
- *	@return_mask
+ *	@return_mask; with VMINSPECT_SCAN_PACKED 0
+ * @kinds: in: with VMINSPECT_SCAN_PACKED, address of an array of @nr_kinds struct
+ *	vminspect_entry; otherwise 0
+ * @nr_kinds: in: how many fit there, at least 1; otherwise 0. A call ends where there would
+ *	be another, or one more than VMINSPECT_MAX_KINDS
+ * @nr_kinds_filled: out: how many were written; otherwise 0
  *
  * Nothing is faulted in and no entry is changed. Extents never reach outside
  * the range, even where a huge page does. The answer is not a snapshot: at
@@ -378,7 +412,8 @@ struct vminspect_extent {
  *
  * Return: 0, or besides the common errors EINVAL: the range is empty, reversed,
  * not aligned or beyond va_end, @nr_extents is 0, @extent_size is not known, a mask
- * has unknown bits, or @split_mask has bits that @return_mask has not.
+ * has unknown bits, @split_mask has bits that @return_mask has not, or what is for
+ * VMINSPECT_SCAN_PACKED does not go with @flags.
  */
 struct vminspect_scan {
 	__u32 size;
@@ -396,6 +431,9 @@ struct vminspect_scan {
 	__u64 category_anyof_mask;
 	__u64 return_mask;
 	__u64 split_mask;
+	__u64 kinds;
+	__u32 nr_kinds;
+	__u32 nr_kinds_filled;
 };
 
 /**
