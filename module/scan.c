@@ -295,11 +295,14 @@ static __always_inline unsigned long scan_run(const u64 *entries, unsigned long 
 	for (; i + 4 <= nr; i += 4) {
 		if (!scan_follows(entries, i, expected, raw))
 			return i;
-		if (!scan_follows(entries, i + 1, expected += step, raw))
+		expected += step;
+		if (!scan_follows(entries, i + 1, expected, raw))
 			return i + 1;
-		if (!scan_follows(entries, i + 2, expected += step, raw))
+		expected += step;
+		if (!scan_follows(entries, i + 2, expected, raw))
 			return i + 2;
-		if (!scan_follows(entries, i + 3, expected += step, raw))
+		expected += step;
+		if (!scan_follows(entries, i + 3, expected, raw))
 			return i + 3;
 		expected += step;
 	}

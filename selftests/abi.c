@@ -234,11 +234,17 @@ TEST_F(command, takes_an_argument_at_any_address)
 	EXPECT_EQ(0, call(self->device, variant->cmd, argument));
 }
 
+/* The size that a structure had when it was new. */
+static uint32_t first_size(unsigned int cmd, uint32_t size)
+{
+	return cmd == VMINSPECT_IOC_SCAN ? 96 : size;
+}
+
 TEST_F(command, refuses_every_smaller_size)
 {
 	uint32_t size, *argument;
 
-	for (size = 0; size < variant->size; size++) {
+	for (size = 0; size < first_size(variant->cmd, variant->size); size++) {
 		argument = argument_put(self, variant->size, 0);
 		*argument = size;
 		EXPECT_EQ(-EINVAL, call(self->device, variant->cmd, argument)) {
@@ -455,9 +461,9 @@ TEST_F(command, is_the_same_for_32_bit_callers)
 	signal(SIGSEGV, SIG_DFL);
 
 	*low = self->argument;
-	low->info.size--;
+	low->info.size = first_size(variant->cmd, variant->size) - 1;
 	EXPECT_EQ(-EINVAL, call_32(NR_IOCTL_32, self->device, variant->cmd, (long)low));
-	low->info.size++;
+	low->info.size = variant->size;
 	ret = call_32(NR_IOCTL_32, self->device, variant->cmd, (long)low);
 	if (ret > 0 && variant->cmd == VMINSPECT_IOC_EVENTS)
 		ret = close(ret);
@@ -1011,6 +1017,33 @@ TEST_F_TIMEOUT(bind, has_one_winner_of_many, 120)
 /*
  * A target of its own: a child that has stopped with one page written.
  */
+/* Who was built when the structure was shorter gets that much of it back, and no more. */
+TEST(scan_of_an_older_caller_leaves_what_lies_behind_alone)
+{
+	struct vminspect_extent extent;
+	struct vminspect_scan scan = {
+		.size = 96,
+		.start = (uintptr_t)&extent & ~(SZ_4K - 1),
+		.end = ((uintptr_t)&extent & ~(SZ_4K - 1)) + SZ_4K,
+		.extents = (uintptr_t)&extent,
+		.nr_extents = 1,
+		.extent_size = sizeof(extent),
+		.kinds = 0x5a5a5a5a5a5a5a5a,
+		.nr_kinds = 0x5a5a5a5a,
+		.nr_kinds_filled = 0x5a5a5a5a,
+	};
+	int device = device_bound(getpid());
+
+	ASSERT_LE(0, device);
+	EXPECT_EQ(0, call(device, VMINSPECT_IOC_SCAN, &scan));
+	EXPECT_EQ(1, scan.nr_filled);
+	EXPECT_EQ(scan.end, scan.resume);
+	EXPECT_EQ(0x5a5a5a5a5a5a5a5a, scan.kinds);
+	EXPECT_EQ(0x5a5a5a5a, scan.nr_kinds);
+	EXPECT_EQ(0x5a5a5a5a, scan.nr_kinds_filled);
+	close(device);
+}
+
 /* What goes with words only, and what they do not go with. */
 TEST(scan_in_words_wants_room_for_kinds_and_nothing_for_runs)
 {

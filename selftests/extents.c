@@ -86,8 +86,8 @@ static bool model_alike(const struct vminspect_scan *scan, const struct vminspec
 		return false;
 	if ((prev->flags ^ next->flags) & scan->split_mask)
 		return false;
-	if ((scan->flags & (VMINSPECT_SCAN_PAGES | VMINSPECT_SCAN_PACKED)) && state_has_pages(next->state) &&
-	    !(next->start & inside))
+	if ((scan->flags & (VMINSPECT_SCAN_PAGES | VMINSPECT_SCAN_PACKED)) &&
+	    state_has_pages(next->state) && !(next->start & inside))
 		return false;
 	return !(scan->return_mask & VMINSPECT_RETURN_FRAME) || model_frames_follow(prev, next);
 }

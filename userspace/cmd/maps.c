@@ -254,8 +254,10 @@ static struct vminspect_scan prepare_scan(const struct table *table)
 		if (table_shows(table, EXT_NODE))
 			scan.return_mask |= VMINSPECT_RETURN_NODE;
 	}
-	if (chosen.pages)
-		scan.flags = VMINSPECT_SCAN_PAGES;
+	if (chosen.pages) {
+		scan.flags = VMINSPECT_SCAN_PACKED;
+		scan.split_mask = 0;
+	}
 	select_pages(&scan);
 	return scan;
 }

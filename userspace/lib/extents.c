@@ -10,8 +10,11 @@
 #include "device.h"
 #include "vminspect.h"
 
-/* Enough that the way into the kernel costs little beside the walk itself. */
-#define BUFFER_EXTENTS	4096
+/*
+ * Extents, or words: enough that the way into the kernel costs little beside the walk itself, and
+ * so few that what a slow reader gets is not old.
+ */
+#define BUFFER_SIZE	4096
 
 struct vminspect_extents {
 	struct vminspect *dev;
@@ -21,7 +24,13 @@ struct vminspect_extents {
 	bool has_pending;
 	struct vminspect_extent pending;	/* may go on in the next one */
 	__u32 next;
-	struct vminspect_extent buffer[BUFFER_EXTENTS];
+	__u64 next_va;				/* of the next word */
+	struct vminspect_extent unpacked;	/* the last word, taken apart */
+	struct vminspect_entry kinds[VMINSPECT_MAX_KINDS];
+	union {
+		struct vminspect_extent buffer[BUFFER_SIZE];
+		__u64 words[BUFFER_SIZE];
+	};
 };
 
 /* There is one page of zeroes; all other frames count on with the address. */
@@ -63,18 +72,23 @@ static bool frames_follow(const struct vminspect_extents *cursor,
 	return frame_at(a, b->start) == b->frame;
 }
 
+static bool is_packed(const struct vminspect_extents *cursor)
+{
+	return cursor->scan.flags & VMINSPECT_SCAN_PACKED;
+}
+
 /* By the rules that split a run in the module. */
 static bool belong_together(const struct vminspect_extents *cursor,
 			    const struct vminspect_extent *a, const struct vminspect_extent *b)
 {
 	if (a->end != b->start || a->state != b->state)
 		return false;
-	if (cursor->scan.flags & VMINSPECT_SCAN_PAGES && a->state != VMINSPECT_STATE_NONE &&
-	    a->state != VMINSPECT_STATE_UNMAPPED)
+	if (cursor->scan.flags & (VMINSPECT_SCAN_PAGES | VMINSPECT_SCAN_PACKED) &&
+	    a->state != VMINSPECT_STATE_NONE && a->state != VMINSPECT_STATE_UNMAPPED)
 		return false;
 	return a->page_shift == b->page_shift && a->swap_type == b->swap_type &&
 	       a->node == b->node &&
-	       !((a->flags ^ b->flags) & cursor->scan.split_mask) &&
+	       !((a->flags ^ b->flags) & (is_packed(cursor) ? ~0ULL : cursor->scan.split_mask)) &&
 	       frames_follow(cursor, a, b);
 }
 
@@ -103,6 +117,48 @@ static void refill(struct vminspect_extents *cursor)
 	}
 	cursor->end = ret;
 	cursor->ended = ret || scan->resume >= scan->end;
+	cursor->next_va = scan->start;
+}
+
+/* Returns NULL if it is one of pages that are not selected, or makes no sense. */
+static const struct vminspect_extent *unpack(struct vminspect_extents *cursor, __u64 word)
+{
+	const __u64 kind = VMINSPECT_WORD_KIND(word), number = VMINSPECT_WORD_NUMBER(word);
+	struct vminspect_extent *extent = &cursor->unpacked;
+	const struct vminspect_entry *said;
+
+	if (kind >= cursor->scan.nr_kinds_filled) {
+		cursor->next_va += number << 12;
+		return NULL;
+	}
+	said = &cursor->kinds[kind];
+	*extent = (struct vminspect_extent) {
+		.start = cursor->next_va,
+		.frame = said->frame,
+		.flags = said->flags,
+		.state = said->state,
+		.page_shift = said->page_shift,
+		.swap_type = said->swap_type,
+		.node = said->node,
+	};
+	if (said->state == VMINSPECT_STATE_NONE || said->state == VMINSPECT_STATE_UNMAPPED) {
+		extent->end = extent->start + (number << 12);
+	} else {
+		extent->end = (extent->start | ((1ULL << said->page_shift) - 1)) + 1;
+		if (extent->end > cursor->scan.end)
+			extent->end = cursor->scan.end;
+		extent->frame += number;
+	}
+	cursor->next_va = extent->end;
+	return extent;
+}
+
+/* The next one of the buffer; NULL if there is nothing to hand out for it. */
+static const struct vminspect_extent *take(struct vminspect_extents *cursor)
+{
+	const __u32 i = cursor->next++;
+
+	return is_packed(cursor) ? unpack(cursor, cursor->words[i]) : &cursor->buffer[i];
 }
 
 int vminspect_extents_start(struct vminspect *dev, const struct vminspect_scan *what,
@@ -121,7 +177,7 @@ int vminspect_extents_start(struct vminspect *dev, const struct vminspect_scan *
 		.end = what->end,
 		.resume = what->start,
 		.extents = (uintptr_t)cursor->buffer,
-		.nr_extents = BUFFER_EXTENTS,
+		.nr_extents = BUFFER_SIZE,
 		.extent_size = sizeof(cursor->buffer[0]),
 		.category_inverted = what->category_inverted,
 		.category_mask = what->category_mask,
@@ -129,6 +185,11 @@ int vminspect_extents_start(struct vminspect *dev, const struct vminspect_scan *
 		.return_mask = what->return_mask,
 		.split_mask = what->split_mask,
 	};
+	if (is_packed(cursor)) {
+		cursor->scan.extent_size = sizeof(cursor->words[0]);
+		cursor->scan.kinds = (uintptr_t)cursor->kinds;
+		cursor->scan.nr_kinds = VMINSPECT_MAX_KINDS;
+	}
 	cursor->end = 0;
 	cursor->ended = false;
 	cursor->has_pending = false;
@@ -148,7 +209,9 @@ int vminspect_extents_next(struct vminspect_extents *cursor, struct vminspect_ex
 			refill(cursor);
 			continue;
 		}
-		one = &cursor->buffer[cursor->next++];
+		one = take(cursor);
+		if (!one)
+			continue;
 
 		if (!cursor->has_pending) {
 			cursor->pending = *one;

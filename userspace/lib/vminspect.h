@@ -100,7 +100,9 @@ int vminspect_extents_start(struct vminspect *dev, const struct vminspect_scan *
  * @extent: written if there is one more
  *
  * Extents come in the order of their addresses. Runs that the module gave in two
- * parts, because a call ended between them, are put together again.
+ * parts, because a call ended between them, are put together again. With VMINSPECT_SCAN_PACKED
+ * the words are taken apart: there is an extent for each page, and one for each run of pages in
+ * state NONE or UNMAPPED that have the same flags.
  *
  * Return: 1, or 0 after the last one, or the errors of VMINSPECT_IOC_SCAN (then
  * and for good; what was read before the error came was handed out before it), or
