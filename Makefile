@@ -27,6 +27,8 @@ BUILD_PACKAGES := gcc libc6-dev libjansson-dev libsmartcols-dev pkg-config \
 # redis-tools has the server's program as well, without a service that starts.
 TEST_PACKAGES := bpftrace busybox-static cpio dkms iproute2 jq kmod linux-perf linux-source perl \
 	procps qemu-system-x86 redis-tools shellcheck sparse trace-cmd util-linux xz-utils
+# What ours is compared with, and what draws.
+BENCH_PACKAGES := gnuplot-nox mmdebstrap procps python3-minimal smem
 # For a kernel of one's own.
 KERNEL_PACKAGES := bc bison dwarves flex libelf-dev libssl-dev lz4
 
@@ -147,7 +149,7 @@ lint: $(O)/linux/.done	## checkpatch, sparse, compiler warnings, shellcheck
 
 .PHONY: bench
 bench: packages	## measure side by side with what others offer
-	$(call need,mmdebstrap)
+	$(call need,$(BENCH_PACKAGES))
 	@$(MAKE) -s all benchmarks
 	@bench/run
 
@@ -177,13 +179,15 @@ LINUX_PARTS := tools/testing/selftests/kselftest.h \
 	tools/testing/selftests/kselftest_harness.h scripts/checkpatch.pl \
 	scripts/spelling.txt scripts/const_structs.checkpatch scripts/kernel-doc
 
-$(O)/linux/.done:
-	@mkdir -p $(O)/linux
-	@archive=$$(ls /usr/src/linux-source-*.tar.xz 2>/dev/null | sort -V | tail -n 1); \
+# Unpack $(1) of them.
+unpack = @mkdir -p $(O)/linux; \
+	archive=$$(ls /usr/src/linux-source-*.tar.xz 2>/dev/null | sort -V | tail -n 1); \
 	[ -n "$$archive" ] || { echo "Install linux-source first: the kernel's own tools are in it." >&2; exit 1; }; \
 	top=$$(basename $$archive .tar.xz); \
-	tar -xJf $$archive -C $(O)/linux --strip-components=1 \
-		$(LINUX_PARTS:%=$$top/%)
+	tar -xJf $$archive -C $(O)/linux --strip-components=1 $(1:%=$$top/%)
+
+$(O)/linux/.done:
+	$(call unpack,$(LINUX_PARTS))
 	@touch $@
 
 TEST_SOURCES := $(shell grep -l 'machines: ' selftests/*.c 2>/dev/null)
@@ -218,7 +222,15 @@ $(TEST_PROGRAMS): $(O)/selftests/%: selftests/%.c $(TEST_COMMON) $(TEST_COMMON:.
 	$(CC) $(TEST_CFLAGS) -o $@ $< $(TEST_COMMON) -lpthread
 
 .PHONY: benchmarks
-benchmarks: $(patsubst bench/%.c,$(O)/bench/%,$(wildcard bench/*.c))
+benchmarks: $(patsubst bench/%.c,$(O)/bench/%,$(wildcard bench/*.c)) $(O)/bench/page-types
+
+# One of those that ours are compared with: no package of Debian's has it.
+$(O)/bench/page-types:
+	$(call unpack,tools/vm/page-types.c tools/lib/api tools/include \
+		include/uapi/linux/magic.h include/uapi/linux/kernel-page-flags.h)
+	@mkdir -p $(@D)
+	cd $(O)/linux/tools && $(CC) -O2 -w -Ilib -Ilib/api -Iinclude -o $@ vm/page-types.c \
+		lib/api/fs/fs.c lib/api/debug.c
 
 $(O)/bench/%: bench/%.c bench/measure.h selftests/common.c selftests/common.h uapi/vminspect.h
 	@mkdir -p $(@D)

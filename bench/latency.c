@@ -27,7 +27,6 @@
 #include "../selftests/common.h"
 #include "measure.h"
 
-#define ROUNDS		9
 #define ROUND_NS	2000000000ULL
 #define MAPPED		(16 * SZ_1G)
 #define FILE_SIZE	SZ_1G		/* mapped as often as it takes */

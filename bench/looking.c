@@ -9,22 +9,16 @@
  * usage: looking [WORK]
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/types.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../selftests/common.h"
 #include "measure.h"
 
-#define ROUNDS		9
 #define SZ_1T		(1UL << 40)
 #define SPARSE_PAGES	4096
 #define DENSE		(64UL << 20)
@@ -182,15 +176,6 @@ static bool has_pagemap_scan(void)
 	return !ioctl(pagemap, IOC_PAGEMAP_SCAN, &scan);
 }
 
-static void print(const char *work, const char *method, uint64_t *ns, uint64_t nr)
-{
-	uint64_t middle = median(ns, ROUNDS);
-
-	printf("%s\t%s\tinstructions\t%.4g\t%.4g\t%.4g\n", work, method, (double)middle / nr,
-	       (double)ns[0] / nr, (double)ns[ROUNDS - 1] / nr);
-	fflush(stdout);
-}
-
 static bool wanted(const char *work)
 {
 	return !only || !strcmp(work, only);
@@ -232,7 +217,7 @@ static void compare(const char *work, const struct range *range, const struct me
 			ns[i][round] = now_ns() - before;
 		}
 	for (i = 0; i < nr; i++)
-		print(work, methods[i].name, ns[i], range->pages / methods[i].slices);
+		print_figure(work, methods[i].name, ns[i], range->pages / methods[i].slices);
 }
 
 /* Of small pages also a word for each, which is no way to look at others. */
@@ -423,120 +408,6 @@ static void compare_addresses(void)
 	end(&range);
 }
 
-/*
- * A process of many mappings: what it has, as a sum
- */
-#define MAPPINGS	2000
-#define MAPPED		(100UL << 20)
-
-static int live_mapped(int to)
-{
-	const size_t size = MAPPED / MAPPINGS / SZ_4K * SZ_4K;
-	size_t i;
-	char *map;
-
-	/* neighbours differ, so that they stay apart */
-	for (i = 0; i < MAPPINGS; i++) {
-		map = mmap(NULL, size, PROT_READ | PROT_WRITE | (i % 2 ? PROT_EXEC : 0),
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (map == MAP_FAILED)
-			return 1;
-		memset(map, 1, size);
-	}
-	if (write(to, "", 1) != 1)
-		return 1;
-	for (;;)
-		pause();
-}
-
-/* Return: its pid, once it has all */
-static pid_t start_mapped(void)
-{
-	int ends[2];
-	pid_t pid;
-	char byte;
-
-	check(!pipe(ends), "no pipe");
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		_exit(live_mapped(ends[1]));
-	}
-	check(pid > 0 && read(ends[0], &byte, 1) == 1, "no process to look at");
-	close(ends[0]);
-	close(ends[1]);
-	return pid;
-}
-
-static void read_whole(pid_t pid, const char *name)
-{
-	static char text[1 << 20];
-	char path[64];
-	ssize_t ret;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	check(fd >= 0, path);
-	while ((ret = read(fd, text, sizeof(text))) > 0)
-		;
-	check(ret == 0, path);
-	close(fd);
-}
-
-static uint64_t timeval_ns(const struct timeval *time)
-{
-	return time->tv_sec * 1000000000ULL + time->tv_usec * 1000ULL;
-}
-
-/*
- * The command as users run it, of all processes. Return: what it has run, which does not include
- * that it waits for its own file
- */
-static uint64_t run_ps(void)
-{
-	struct rusage usage;
-	int status;
-	pid_t pid = fork();
-
-	if (!pid) {
-		dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDOUT_FILENO);
-		execlp("vminspect", "vminspect", "ps", NULL);
-		_exit(1);
-	}
-	check(pid > 0 && wait4(pid, &status, 0, &usage) == pid && !status, "vminspect ps failed");
-	return timeval_ns(&usage.ru_utime) + timeval_ns(&usage.ru_stime);
-}
-
-static void compare_sums(void)
-{
-	static const char *const names[] = { "vminspect ps", "smaps", "smaps_rollup", "numa_maps" };
-	uint64_t ns[ARRAY_LEN(names)][ROUNDS], others[ROUNDS], before, without;
-	pid_t pid = start_mapped();
-	size_t i;
-	int round;
-
-	for (round = 0; round < ROUNDS; round++)
-		for (i = 0; i < ARRAY_LEN(names); i++) {
-			before = now_ns();
-			if (i)
-				read_whole(pid, names[i]);
-			ns[i][round] = i ? now_ns() - before : run_ps();
-		}
-	process_end(pid);
-	/* Of all the others ps tells as well. */
-	for (round = 0; round < ROUNDS; round++)
-		others[round] = run_ps();
-	without = median(others, ROUNDS);
-	for (round = 0; round < ROUNDS; round++) {
-		check(ns[0][round] > without, "a process costs vminspect ps nothing");
-		ns[0][round] -= without;
-	}
-	for (i = 0; i < ARRAY_LEN(names); i++)
-		print("all of 2000 mappings, thousands", names[i], ns[i], 1000);
-}
-
 static void compare_range(const char *work, struct range (*make)(size_t size), size_t size,
 			  unsigned int slices, bool small)
 {
@@ -564,7 +435,5 @@ int main(int argc, char **argv)
 	compare_range("swapped out", swapped, SWAPPED_SIZE, 1, true);
 	compare_range("present and swapped in turns", alternating, SWAPPED_SIZE, 1, true);
 	compare_addresses();
-	if (!only)
-		compare_sums();
 	return 0;
 }

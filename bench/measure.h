@@ -41,4 +41,17 @@ static inline uint64_t median(uint64_t *values, size_t nr)
 	return values[nr / 2];
 }
 
+#define ROUNDS	9
+
+/* A line for ./report: of each of @nr things, what was measured in ROUNDS rounds. Sorts them. */
+static inline void print_figure(const char *work, const char *method, uint64_t *ns, uint64_t nr)
+{
+	const char *unit = getenv("UNIT");
+	uint64_t middle = median(ns, ROUNDS);
+
+	printf("%s\t%s\t%s\t%.4g\t%.4g\t%.4g\n", work, method, unit ? unit : "ns",
+	       (double)middle / nr, (double)ns[0] / nr, (double)ns[ROUNDS - 1] / nr);
+	fflush(stdout);
+}
+
 #endif /* BENCH_MEASURE_H */

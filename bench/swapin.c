@@ -16,8 +16,6 @@
 #include "../selftests/common.h"
 #include "measure.h"
 
-#define ROUNDS		5
-
 static int open_events(unsigned int kinds)
 {
 	struct vminspect_events request = {

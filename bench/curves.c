@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * curves: what a scan costs as memory grows.
+ *
+ * Writes lines for ./plot: "curve, bytes, median, least, most, kernel memory in bytes", separated by
+ * tabs. Mapped memory is some pages mapped again and again: to the walk they are as many as there
+ * are entries. The unit of time is that of the clock, as ./looking has it.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../selftests/common.h"
+#include "measure.h"
+
+#define SZ_1M		(1UL << 20)
+#define SZ_1T		(1UL << 40)
+#define PIECE		(32UL << 20)	/* mapped again and again */
+#define EXTENTS		4096
+
+static int device;
+static struct vminspect_extent extents[EXTENTS];
+
+static uint64_t scan(uintptr_t start, size_t size)
+{
+	struct vminspect_scan scan = {
+		.start = start,
+		.end = start + size,
+		.extents = (uintptr_t)extents,
+		.nr_extents = EXTENTS,
+		.category_anyof_mask = STATES_WITH_ENTRY,
+		.return_mask = RETURN_ALL & ~VMINSPECT_PAGE_FROM_PAGE,
+	};
+	uint64_t pages = 0;
+	uint32_t i;
+
+	do {
+		check(!device_scan(device, &scan), "SCAN failed");
+		for (i = 0; i < scan.nr_filled; i++)
+			pages += (extents[i].end - extents[i].start) / SZ_4K;
+		scan.start = scan.resume;
+	} while (scan.start < scan.end);
+	return pages;
+}
+
+/*
+ * What the kernel has at most for our cgroup while we scan: since 6.12 writing starts the mark anew
+ * for this descriptor. 0 where it is older.
+ */
+static uint64_t kernel_memory(uintptr_t start, size_t size)
+{
+	int peak = open("/sys/fs/cgroup/curves/memory.peak", O_RDWR | O_CLOEXEC);
+	char text[32] = "";
+	long before;
+
+	if (peak < 0)
+		return 0;
+	before = read_number("/sys/fs/cgroup/curves/memory.current");
+	if (write(peak, "1", 1) == 1) {
+		scan(start, size);
+		check(pread(peak, text, sizeof(text) - 1, 0) > 0, "no memory.peak");
+	}
+	close(peak);
+	return text[0] ? strtoull(text, NULL, 10) - before : 0;
+}
+
+static void measure(const char *curve, uintptr_t start, size_t size, size_t mapped)
+{
+	uint64_t ns[ROUNDS], before, middle, memory;
+	int round;
+
+	for (round = 0; round < ROUNDS; round++) {
+		before = now_ns();
+		check(scan(start, size) == mapped / SZ_4K, "SCAN missed a page");
+		ns[round] = now_ns() - before;
+	}
+	middle = median(ns, ROUNDS);
+	memory = kernel_memory(start, size);
+	printf("%s\t%zu\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n", curve, size, middle,
+	       ns[0], ns[ROUNDS - 1], memory);
+	fflush(stdout);
+}
+
+static char *reserve(size_t size)
+{
+	char *va = map_aligned(size, SZ_1G);
+
+	check(va, "no addresses");
+	return va;
+}
+
+/* All of @size, in pieces of one file. */
+static void map_again(char *va, size_t size, int fd, int flags)
+{
+	size_t at, part = size < PIECE ? size : PIECE;
+
+	for (at = 0; at < size; at += part) {
+		check(mmap(va + at, part, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_FIXED | MAP_POPULATE | flags, fd, 0) == va + at,
+		      "mmap() failed");
+		touch(va + at, part);
+	}
+}
+
+static void measure_mapped(const char *curve, int fd, int flags)
+{
+	size_t size;
+	char *va;
+
+	for (size = SZ_1M * (flags ? 2 : 1); size <= 16 * SZ_1G; size *= 4) {
+		va = reserve(size);
+		map_again(va, size, fd, flags);
+		measure(curve, (uintptr_t)va, size, size);
+		munmap(va, size);
+	}
+}
+
+/* The same few pages, further and further apart. */
+static void measure_reserved(void)
+{
+	const int pages = 256;
+	size_t size;
+	char *va;
+	int i;
+
+	for (size = SZ_1G; size <= 64 * SZ_1T; size *= 4) {
+		va = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		check(va != MAP_FAILED, "no addresses");
+		madvise(va, size, MADV_NOHUGEPAGE);
+		for (i = 0; i < pages; i++)
+			va[size / pages * i] = 1;
+		measure("256 pages in what is reserved", (uintptr_t)va, size, pages * SZ_4K);
+		munmap(va, size);
+	}
+}
+
+static void enter_cgroup(void)
+{
+	mkdir("/sys/fs/cgroup/curves", 0755);
+	write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
+	write_file("/sys/fs/cgroup/curves/cgroup.procs", "0");
+}
+
+int main(void)
+{
+	int small = memfd(PIECE, 0), huge;
+
+	enter_cgroup();
+	device = device_bound(getpid());
+	check(device >= 0 && small >= 0, "no /dev/vminspect");
+	check(!hugetlb_reserve(SZ_2M, PIECE / SZ_2M), "no huge pages");
+	huge = memfd(PIECE, MFD_HUGETLB);
+	check(huge >= 0, "no huge pages");
+	measure_mapped("4 KiB pages", small, 0);
+	measure_mapped("2 MiB pages", huge, MAP_HUGETLB);
+	measure_reserved();
+	return 0;
+}
