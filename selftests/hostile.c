@@ -38,6 +38,7 @@ struct request {
 	size_t size;
 	size_t array_size;	/* of what is filled, by how many its nr_filled says */
 	int fd;			/* FRESH: a device that is opened for it, and not bound */
+	uint64_t mask;		/* what is asked for of pages */
 };
 
 enum { DEVICE, READER, GUEST_FD, FRESH };
@@ -97,9 +98,12 @@ FIXTURE_TEARDOWN(hostile)
 }
 
 enum {
-	INFO, BIND, SCAN, SCAN_PAGES, TRANSLATE, WALK, SWAP, EVENTS, STATE, GUEST, SLOT, VCPU,
-	GUEST_WALK, GUEST_SCAN, NR_REQUESTS
+	INFO, BIND, SCAN, SCAN_QUICK, SCAN_FRAMES, SCAN_PAGES, SCAN_PAGES_QUICK, TRANSLATE,
+	TRANSLATE_QUICK, TRANSLATE_FRAMES, WALK, SWAP, EVENTS, STATE, GUEST, SLOT, VCPU, GUEST_WALK,
+	GUEST_SCAN, NR_REQUESTS
 };
+
+static const struct request requests[NR_REQUESTS];
 
 static void fill_request(struct _test_data_hostile *self, int nr, struct reply *reply)
 {
@@ -121,9 +125,8 @@ static void fill_request(struct _test_data_hostile *self, int nr, struct reply *
 		bind->fd = self->pagemap;
 		bind->flags = 0;
 		break;
-	case SCAN:
-	case SCAN_PAGES:
-		scan->flags = nr == SCAN ? 0 : VMINSPECT_SCAN_PAGES;
+	case SCAN ... SCAN_PAGES_QUICK:
+		scan->flags = nr < SCAN_PAGES ? 0 : VMINSPECT_SCAN_PAGES;
 		scan->start = 0;
 		scan->end = RANGE_END;
 		scan->extents = (uintptr_t)reply->array;
@@ -132,10 +135,10 @@ static void fill_request(struct _test_data_hostile *self, int nr, struct reply *
 		scan->category_inverted = 0;
 		scan->category_mask = 0;
 		scan->category_anyof_mask = STATES_WITH_ENTRY;
-		scan->return_mask = RETURN_ALL | VMINSPECT_RETURN_NODE;
-		scan->split_mask = VMINSPECT_PAGE_FLAGS;
+		scan->return_mask = requests[nr].mask;
+		scan->split_mask = requests[nr].mask & VMINSPECT_PAGE_FLAGS;
 		break;
-	case TRANSLATE:
+	case TRANSLATE ... TRANSLATE_FRAMES:
 		for (i = 0; i < ARRAY_LEN(addresses); i++)
 			addresses[i] = self->va + i * SZ_4K;
 		translate->flags = 0;
@@ -143,7 +146,7 @@ static void fill_request(struct _test_data_hostile *self, int nr, struct reply *
 		translate->entries = (uintptr_t)reply->array;
 		translate->nr = ARRAY_LEN(addresses);
 		translate->entry_size = sizeof(struct vminspect_entry);
-		translate->return_mask = RETURN_ALL | VMINSPECT_RETURN_NODE;
+		translate->return_mask = requests[nr].mask;
 		break;
 	case WALK:
 		walk->flags = 0;
@@ -203,14 +206,25 @@ static void fill_request(struct _test_data_hostile *self, int nr, struct reply *
 	}
 }
 
+/* By looking at pages, and in passing. */
+#define EVERYTHING	(RETURN_ALL | VMINSPECT_RETURN_NODE)
+#define SCANS(name, mask)						\
+	{ name, VMINSPECT_IOC_SCAN, sizeof(struct vminspect_scan), 0, DEVICE, mask }
+#define TRANSLATES(name, mask)						\
+	{ name, VMINSPECT_IOC_TRANSLATE, sizeof(struct vminspect_translate),	\
+	  256 * sizeof(struct vminspect_entry), DEVICE, mask }
+
 static const struct request requests[NR_REQUESTS] = {
 	[INFO] = { "INFO", VMINSPECT_IOC_INFO, sizeof(struct vminspect_info), 0, DEVICE },
 	[BIND] = { "BIND", VMINSPECT_IOC_BIND, sizeof(struct vminspect_bind), 0, FRESH },
-	[SCAN] = { "SCAN", VMINSPECT_IOC_SCAN, sizeof(struct vminspect_scan), 0, DEVICE },
-	[SCAN_PAGES] = { "SCAN_PAGES", VMINSPECT_IOC_SCAN, sizeof(struct vminspect_scan), 0,
-			 DEVICE },
-	[TRANSLATE] = { "TRANSLATE", VMINSPECT_IOC_TRANSLATE, sizeof(struct vminspect_translate),
-			256 * sizeof(struct vminspect_entry), DEVICE },
+	[SCAN] = SCANS("SCAN", EVERYTHING),
+	[SCAN_QUICK] = SCANS("SCAN_QUICK", RETURN_QUICK),
+	[SCAN_FRAMES] = SCANS("SCAN_FRAMES", VMINSPECT_RETURN_FRAME),
+	[SCAN_PAGES] = SCANS("SCAN_PAGES", EVERYTHING),
+	[SCAN_PAGES_QUICK] = SCANS("SCAN_PAGES_QUICK", RETURN_QUICK),
+	[TRANSLATE] = TRANSLATES("TRANSLATE", EVERYTHING),
+	[TRANSLATE_QUICK] = TRANSLATES("TRANSLATE_QUICK", RETURN_QUICK),
+	[TRANSLATE_FRAMES] = TRANSLATES("TRANSLATE_FRAMES", VMINSPECT_RETURN_FRAME),
 	[WALK] = { "WALK", VMINSPECT_IOC_WALK, sizeof(struct vminspect_walk), 0, DEVICE },
 	[SWAP] = { "SWAP", VMINSPECT_IOC_SWAP, sizeof(struct vminspect_swap), 0, DEVICE },
 	[EVENTS] = { "EVENTS", VMINSPECT_IOC_EVENTS, sizeof(struct vminspect_events), 0, FRESH },
@@ -236,8 +250,7 @@ static bool takes_a_guest(int nr)
 static size_t array_filled(int nr, const struct reply *reply)
 {
 	switch (nr) {
-	case SCAN:
-	case SCAN_PAGES:
+	case SCAN ... SCAN_PAGES_QUICK:
 		return ((const struct vminspect_scan *)reply->argument)->nr_filled *
 		       sizeof(struct vminspect_extent);
 	case GUEST_SCAN:
