@@ -357,7 +357,7 @@ static const char *entry_wrong(struct scanner *scanner, uint64_t va,
 		return "size";
 	if (present && !entry->frame)
 		return "no frame";
-	if (region == &regions[ZERO] && present && !zero)
+	if (region == &regions[ZERO] && present && (known & VMINSPECT_PAGE_ZERO) && !zero)
 		return "more than the zero page";
 	if (region != &regions[ZERO] && region != &regions[CHURN] && zero)
 		return "the zero page where something was written";
@@ -365,7 +365,7 @@ static const char *entry_wrong(struct scanner *scanner, uint64_t va,
 	    entry->frame != scanner->locked_frames[(va - region->start) / SZ_4K])
 		return "a locked page has another frame";
 	if (region == &regions[SHARED] && entry->state == VMINSPECT_STATE_SWAPPED &&
-	    !(entry->flags & VMINSPECT_PAGE_SHMEM))
+	    (known & VMINSPECT_PAGE_SHMEM) && !(entry->flags & VMINSPECT_PAGE_SHMEM))
 		return "not of shared memory";
 	if (present && (known & VMINSPECT_PAGE_ANON) && !zero)
 		return anon_wrong(region, entry->flags);
@@ -452,15 +452,19 @@ static int scan_arena(struct scanner *scanner, struct vminspect_scan scan, uint3
 
 static int translate_some(struct scanner *scanner)
 {
+	/* By looking at pages, and in passing. */
+	static const uint64_t masks[] = { RETURN_ALL, RETURN_QUICK, VMINSPECT_RETURN_FRAME };
+	uint64_t mask = masks[next_random(&scanner->seed) % ARRAY_LEN(masks)];
 	struct vminspect_entry entries[512];
 	uint64_t addresses[512];
 	int i, ret;
 
 	for (i = 0; i < 512; i++)
 		addresses[i] = BASE + next_random(&scanner->seed) % ARENA_SIZE;
-	ret = device_translate(scanner->device, addresses, entries, 512, RETURN_ALL);
+	ret = device_translate(scanner->device, addresses, entries, 512, mask);
 	for (i = 0; i < ret; i++)
-		judge(scanner, addresses[i] & ~(SZ_4K - 1), &entries[i], VMINSPECT_PAGE_FLAGS);
+		judge(scanner, addresses[i] & ~(SZ_4K - 1), &entries[i],
+		      mask & VMINSPECT_PAGE_FLAGS);
 	return ret < 0 ? ret : ret == 0 ? -EIO : 0;
 }
 
@@ -512,7 +516,8 @@ static int walk_some(struct scanner *scanner)
 
 static const struct vminspect_scan scans[] = {
 	{ .return_mask = RETURN_ALL, .split_mask = VMINSPECT_PAGE_FLAGS },
-	{ .return_mask = RETURN_ALL & ~VMINSPECT_PAGE_FROM_PAGE,
+	{ .return_mask = VMINSPECT_RETURN_FRAME },
+	{ .return_mask = RETURN_QUICK,
 	  .split_mask = VMINSPECT_PAGE_ZERO | VMINSPECT_PAGE_SHMEM },
 	{ .return_mask = RETURN_ALL, .split_mask = VMINSPECT_PAGE_FLAGS,
 	  .flags = VMINSPECT_SCAN_PAGES,
@@ -523,11 +528,11 @@ static const struct vminspect_scan scans[] = {
 /* One look in some way. 0 or -errno. */
 static int look(struct scanner *scanner)
 {
-	unsigned int way = next_random(&scanner->seed) % 5;
+	unsigned int way = next_random(&scanner->seed) % (ARRAY_LEN(scans) + 2);
 
 	if (way < ARRAY_LEN(scans))
 		return scan_arena(scanner, scans[way], next_random(&scanner->seed) % 2 ? 512 : 7);
-	return way == 3 ? translate_some(scanner) : walk_some(scanner);
+	return way == ARRAY_LEN(scans) ? translate_some(scanner) : walk_some(scanner);
 }
 
 static void *look_thread(void *arg)

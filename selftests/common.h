@@ -24,6 +24,8 @@
 
 /* What the tests ask for when they ask for everything. */
 #define RETURN_ALL	(VMINSPECT_PAGE_FLAGS | VMINSPECT_RETURN_FRAME)
+/* Less what is found out by looking at the page: entries are taken in passing then. */
+#define RETURN_QUICK	(RETURN_ALL & ~VMINSPECT_PAGE_FROM_PAGE)
 #define STATES_WITH_ENTRY						\
 	(VMINSPECT_CAT_STATES & ~(VMINSPECT_CAT(VMINSPECT_STATE_NONE) |	\
 				  VMINSPECT_CAT(VMINSPECT_STATE_UNMAPPED)))

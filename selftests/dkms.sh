@@ -76,23 +76,26 @@ passes_over_an_older_kernel()
 	equal 'logs of a build' '' "$(find "$work/tree" -path '*5.10*' -name make.log)"
 }
 
-# The test machine loads what insmod takes: uncompressed.
+# As modprobe finds it where DKMS put it, compressed or not, once depmod has looked there.
 works_when_loaded()
 {
-	local file
+	local modules=/lib/modules/$release
 
-	file=$(list_installed)
-	case $file in
-	*.xz)	xz -dc "$file" ;;
-	*.zst)	zstd -dc "$file" ;;
-	*.gz)	gzip -dc "$file" ;;
-	*)	cat "$file" ;;
-	esac >"$work/vminspect.ko"
 	if [ "$kernel" != own ]; then
 		set -- -k "$kernel"
 	fi
-	run env VMINSPECT_KO="$work/vminspect.ko" selftests/vm/run "$@" -m 1G -- vminspect info -J
+	run env VMINSPECT_KO=none VMINSPECT_SHARE="$work/modules/$release" \
+		selftests/vm/run "$@" -m 1G -- sh -ec "
+		cp -r \$VMINSPECT_SHARE/updates $modules/
+		depmod $release
+		modprobe vminspect
+		modinfo -F filename vminspect
+		vminspect info -J
+		rmmod vminspect"
 	[ "$status" -eq 0 ] || broken "status $status:" "$(tail -n 20 "$err")"
+	[[ $(head -n 1 "$out") == $modules/updates/dkms/vminspect.ko* ]] ||
+		broken "loaded is '$(head -n 1 "$out")'"
+	sed -i 1d "$out"
 	equal 'module' "$version" "$(jq -r .module "$out")"
 	equal 'kernel' "$release" "$(jq -r .kernel "$out")"
 }

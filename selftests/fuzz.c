@@ -853,9 +853,11 @@ static bool is_documented(const struct command *command, int error)
  */
 #define COVER_WORDS	(1 << 14)
 
+#define KCOV		"/sys/kernel/debug/kcov"
+
 static uint64_t *coverage_open(void)
 {
-	int fd = open("/sys/kernel/debug/kcov", O_RDWR | O_CLOEXEC);
+	int fd = open(KCOV, O_RDWR | O_CLOEXEC);
 	uint64_t *words;
 
 	if (fd < 0)
@@ -961,6 +963,23 @@ static void call_run(struct thread *thread)
 		check_own(&call, at);
 }
 
+/* With flags for which no page is looked at; the others are those of @all. */
+static void compare_quick(struct thread *thread, uint64_t va, const struct vminspect_entry *all)
+{
+	const uint64_t mask = (any() & RETURN_QUICK) | VMINSPECT_RETURN_FRAME;
+	struct vminspect_entry entry;
+	const char *difference;
+
+	if (device_translate(thread->own, &va, &entry, 1, mask) != 1) {
+		fail("own memory in passing: error %d", errno);
+		return;
+	}
+	check(!(entry.flags & ~mask) && !entry.reserved && !entry.reserved2, "%#x", entry.flags);
+	entry.flags |= all->flags & ~mask;
+	difference = pagemap_differs(&entry, pagemap_entry(thread->pagemap, (void *)va));
+	check(!difference, "in passing: %s", difference);
+}
+
 /* Own memory, which nobody changes: as pagemap has it. */
 static void compare(struct thread *thread)
 {
@@ -974,6 +993,7 @@ static void compare(struct thread *thread)
 	}
 	difference = pagemap_differs(&entry, pagemap_entry(thread->pagemap, (void *)va));
 	check(!difference, "%s", difference);
+	compare_quick(thread, va, &entry);
 }
 
 static void check_records(const struct vminspect_event *event, ssize_t size)
@@ -1092,16 +1112,36 @@ static void poll_some(void)
 	mmap(NULL, SZ_4K, PROT_READ, MAP_SHARED, world_get(below(GUEST + 1)), 0);
 }
 
+/* @status of a process: did it end well, or by SIGKILL, if it was @killed? */
+static bool ended_well(int status, bool killed)
+{
+	if (!status || (killed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
+		return true;
+	if (WIFSIGNALED(status))
+		fail("a process ended by signal %d", WTERMSIG(status));
+	else
+		fail("a process ended with status %d", WEXITSTATUS(status));
+	return false;
+}
+
+static void end_child(struct thread *thread)
+{
+	int status;
+
+	if (thread->child <= 0)
+		return;
+	kill(thread->child, SIGKILL);
+	if (waitpid(thread->child, &status, 0) == thread->child)
+		ended_well(status, true);
+}
+
 /* A child with all descriptors, that makes some calls and goes on as another program, or dies. */
 static void fork_some(struct thread *thread)
 {
 	static char argument[SZ_4K];
 	int i;
 
-	if (thread->child > 0) {
-		kill(thread->child, SIGKILL);
-		waitpid(thread->child, NULL, 0);
-	}
+	end_child(thread);
 	thread->child = fork();
 	if (thread->child)
 		return;
@@ -1206,10 +1246,7 @@ static void *thread_run(void *arg)
 		}
 	}
 	add(&shared->calls, thread.calls);
-	if (thread.child > 0) {
-		kill(thread.child, SIGKILL);
-		waitpid(thread.child, NULL, 0);
-	}
+	end_child(&thread);
 	return NULL;
 }
 
@@ -1282,8 +1319,8 @@ static bool round_run(uint64_t seed)
 	static uint64_t lasted = 1000000;
 	uint64_t begun = now_us();
 	pid_t pids[PROCESSES];
+	bool good = true, killed;
 	int i, status;
-	bool good = true;
 
 	sequence = mix(seed);
 	coverage_forget();
@@ -1300,16 +1337,16 @@ static bool round_run(uint64_t seed)
 	/* The target dies in the middle; and sometimes one of those that call. */
 	usleep(below(lasted));
 	kill(world.target, SIGKILL);
-	if (one_in(4)) {
+	killed = one_in(4);
+	if (killed) {
 		kill(pids[0], SIGKILL);
 		add(&shared->kills, 1);
 	}
 	for (i = 0; i < PROCESSES; i++) {
-		waitpid(pids[i], &status, 0);
-		if (!WIFSIGNALED(status) || WTERMSIG(status) == SIGKILL)
-			continue;
-		fail("a process ended by signal %d", WTERMSIG(status));
-		good = false;
+		if (waitpid(pids[i], &status, 0) != pids[i])
+			fail("a process can't be waited for, errno %d", errno);
+		else
+			good &= ended_well(status, killed && !i);
 	}
 	lasted = now_us() - begun;
 	world_drop();
@@ -1400,6 +1437,12 @@ TEST_F_TIMEOUT(fuzz, every_answer_is_right_or_an_error_that_is_documented, TIMEO
 			EXPECT_LT(0, shared->done[i])
 				TH_LOG("%s never answered", commands[i].name);
 	EXPECT_LT(0, shared->nr_hidden);
+	/* A kernel that tells what was reached is to be asked: calls go by that. */
+	if (!access(KCOV, F_OK)) {
+		EXPECT_TRUE(shared->has_coverage);
+		EXPECT_LT(self->calls < 10000 ? 100 : 1000, shared->nr_pcs);
+		EXPECT_LT(0, shared->nr_kept);
+	}
 	EXPECT_EQ(0, module_unload());
 	EXPECT_EQ(0, module_load(""));	/* the device is root's again */
 	if (slab)

@@ -58,22 +58,52 @@ make_forgeries()
 	printf 'not a module' >"$scratch/text.ko"
 }
 
+# An insmod that is refused as other kernels refuse, and one while other modules are refused.
+make_insmods()
+{
+	cat >"$scratch/insmod-btf" <<-'EOF'
+		#!/bin/sh
+		echo 'failed to validate module [vminspect] BTF: -22' >/dev/kmsg
+		echo "insmod: ERROR: could not insert module $1: Invalid parameters" >&2
+		exit 1
+	EOF
+	cat >"$scratch/insmod-beside" <<-'EOF'
+		#!/bin/sh
+		echo 'failed to validate module [another] BTF: -22' >/dev/kmsg
+		echo 'another: Unknown symbol vminspect (err -2)' >/dev/kmsg
+		PATH=/usr/sbin:/sbin
+		case $1 in
+		*headers.ko) exec insmod "$@" ;;
+		esac
+		echo "insmod: ERROR: could not insert module $1: Cannot allocate memory" >&2
+		exit 1
+	EOF
+	chmod +x "$scratch"/insmod-*
+}
+
 # boot ARGUMENTS COMMAND: what the command says, and its status, in $out
 boot()
 {
 	run env VMINSPECT_KO=none selftests/vm/run ${kernel:+-k "$kernel"} -m 1G -c 1 -a "$1" -- sh -c "exec 2>&1; $2"
 }
 
-# said MARK WORDS: between its mark and the next one
+# Between its mark and the next one
+said_at()
+{
+	sed -n "/^@ $1\$/,/^@ /p" "$out"
+}
+
+# said MARK WORDS
 said()
 {
-	sed -n "/^@ $1\$/,/^@ /p" "$out" | grep -qF -- "$2" ||
-		broken "'$2' is not in:" "$(sed -n "/^@ $1\$/,/^@ /p" "$out")" "$(tail -n 3 "$err")"
+	said_at "$1" | grep -qF -- "$2" ||
+		broken "'$2' is not in:" "$(said_at "$1")" "$(tail -n 3 "$err")"
 }
 
 try_all()
 {
 	make_forgeries || broken 'the modules could not be forged'
+	make_insmods
 	boot '' "
 		for name in older headers btf text; do
 			echo @ \$name; module/load \$VMINSPECT_SHARE/\$name.ko 0600; echo status \$?
@@ -83,6 +113,27 @@ try_all()
 		echo @ good; module/load $ko 0640; echo status \$?; stat -c 'mode %a' /dev/vminspect
 		echo @ again; module/load $ko 0600; echo status \$?
 		rmmod vminspect
+		for mode in 440 0604; do
+			echo @ mode=\$mode; module/load $ko \$mode; echo status \$?
+			stat -c 'mode %a' /dev/vminspect; rmmod vminspect
+		done
+		for mode in '' 8 77 0888 00600 -600 600x rw; do
+			echo @ mode=\$mode; module/load $ko \"\$mode\"; echo status \$?
+		done
+		mkdir /tmp/other; PATH=/tmp/other:\$PATH
+		cp \$VMINSPECT_SHARE/insmod-btf /tmp/other/insmod
+		cp \$VMINSPECT_SHARE/btf.ko /tmp/advised.ko
+		echo @ advice; module/load /tmp/advised.ko 0600 >/tmp/advice 2>&1; echo status \$?
+		cat /tmp/advice
+		rm /tmp/other/insmod
+		sed -n 's/.*without BTF: //p' /tmp/advice | sh -e
+		echo @ advised; module/load /tmp/advised.ko 0600; echo status \$?
+		readelf -SW /tmp/advised.ko | grep -o '[.]BTF[^ ]*'
+		rmmod vminspect
+		cp \$VMINSPECT_SHARE/insmod-beside /tmp/other/insmod
+		echo @ beside; module/load $ko 0600; echo status \$?
+		echo @ both; module/load \$VMINSPECT_SHARE/headers.ko 0600; echo status \$?
+		rm /tmp/other/insmod
 		echo @ path; PATH=/usr/bin:/bin module/load $ko 0600; echo status \$?
 		rmmod vminspect
 		modinfo=\$(command -v modinfo); mv \$modinfo /tmp/
@@ -107,6 +158,18 @@ loads_it_with_the_mode_that_is_asked_for()
 	try_all
 	said good 'status 0'
 	said good 'mode 640'
+}
+
+takes_the_mode_for_an_octal_number()
+{
+	local mode
+
+	said mode=440 'mode 440'
+	said mode=0604 'mode 604'
+	for mode in '' 8 77 0888 00600 -600 600x rw; do
+		said "mode=$mode" "three octal digits, such as 0600, and not '$mode'"
+		said "mode=$mode" 'status 2'
+	done
 }
 
 names_the_kernel_that_it_was_built_for()
@@ -150,8 +213,26 @@ tells_other_type_information()
 		return
 	fi
 	said btf 'BTF'
-	said btf 'strip -R .BTF'
+	said btf 'objcopy -R .BTF'
 	said btf 'status 1'
+}
+
+# Done as it is told, which has to leave a module.
+advises_what_helps_against_type_information()
+{
+	said advice 'type information (BTF) is that of another build'
+	said advice 'status 1'
+	said advised 'status 0'
+	! said_at advised | grep -q '^[.]BTF' || broken 'it is still there'
+}
+
+tells_no_reason_that_is_another_modules()
+{
+	said beside 'refuses the module: Cannot allocate memory'
+	said beside 'status 1'
+	! said_at beside | grep -E 'BTF\) is|other headers' || broken "$(said_at beside)"
+	said both 'from other headers, or by another compiler'
+	! said_at both | grep 'another: ' || broken "$(said_at both)"
 }
 
 tells_what_is_no_module()
@@ -183,12 +264,17 @@ says_how_to_sign()
 	local arguments
 
 	for arguments in module.sig_enforce=1 lockdown=integrity; do
-		boot "$arguments" "echo @ signed; module/load $ko 0600; echo status \$?; echo @"
+		boot "$arguments" "echo @ signed; module/load $ko 0600; echo status \$?
+			umount -a -t securityfs
+			echo @ unmounted; module/load $ko 0600; echo status \$?
+			ls /sys/kernel/security; echo @ end"
 		said signed 'mokutil --import'
 		said signed 'sign-file sha256'
 		said signed 'status 1'
 	done
 	said signed 'locked down'
+	said unmounted 'locked down'
+	! said_at unmounted | grep -qx lockdown || broken 'securityfs is still there'
 }
 
 # headers_of VERSION: headers of the distribution's own kernel, but they say that they are of that version
@@ -238,12 +324,15 @@ of_kernel()
 
 for name in "${kernels[@]}"; do
 	of_kernel 'loads it with the mode that is asked for' loads_it_with_the_mode_that_is_asked_for
+	of_kernel 'takes the mode for an octal number' takes_the_mode_for_an_octal_number
 	of_kernel 'names the kernel that it was built for' names_the_kernel_that_it_was_built_for
 	of_kernel 'tells other headers or another compiler' tells_other_headers
 	of_kernel 'tells them when the log of the kernel is full' says_so_when_the_log_is_full
 	of_kernel 'tells them when the log of the kernel takes no mark' says_so_when_the_log_takes_no_mark
 	of_kernel 'finds its programs, or tells which is missing' tells_a_program_that_is_missing
 	of_kernel 'tells other type information, or does without' tells_other_type_information
+	of_kernel 'advises what helps against it' advises_what_helps_against_type_information
+	of_kernel 'tells no reason that is of another module' tells_no_reason_that_is_another_modules
 	of_kernel 'tells what is no module' tells_what_is_no_module
 	of_kernel 'tells a user that root is needed' tells_a_user
 	of_kernel 'tells that it is loaded already' tells_that_it_is_there

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
@@ -59,10 +60,44 @@ enum {
 	ZERO_AT = 24,
 	NONE_AT = 32,
 	PROT_NONE_AT = 40,
-	SWAPPED_AT = 48,
+	SWAPPED_AT = 48,	/* two areas, slots in no order */
 	GAP_AT = 56,
 	NR_PAGES = 64,
 };
+
+/*
+ * Swap areas of our own, where there is room for them: they are preferred, and if there was one
+ * before them, their numbers are not 0, which can't be told from a hidden one. Places in an area
+ * are taken in advance; swapoff gives those back (mm/swap_slots.c). The second one is preferred as
+ * soon as it is there.
+ */
+static int shell(void *command)
+{
+	execl("/bin/sh", "sh", "-c", command, NULL);
+	return 127;
+}
+
+#define SWAP_ON_FIRST	"exec >/dev/null 2>&1; modprobe zram num_devices=2 &&"		\
+			"echo 64M >/sys/block/zram0/disksize && mkswap /dev/zram0 &&"	\
+			"swapon /dev/zram0 && swapoff /dev/zram0 && swapon -p 100 /dev/zram0"
+#define SWAP_ON_SECOND	"exec >/dev/null 2>&1; test -b /dev/zram1 &&"			\
+			"echo 64M >/sys/block/zram1/disksize && mkswap /dev/zram1 &&"	\
+			"swapon /dev/zram1 && swapoff /dev/zram1 && swapon -p 200 /dev/zram1"
+#define SWAP_OFF	"exec >/dev/null 2>&1; swapoff /dev/zram0; swapoff /dev/zram1;"	\
+			"rmmod zram"
+
+/* One by one, so that no slot follows the one before it, and half of them to each area. */
+static int page_out_apart(char *map)
+{
+	int i, ret = 0;
+
+	for (i = 0; i < 8; i++) {
+		if (i == 4)
+			child_run(shell, SWAP_ON_SECOND);
+		ret |= page_out(map + (i ^ 1) * SZ_4K, SZ_4K);
+	}
+	return ret;
+}
 
 static void target_make(void *arg)
 {
@@ -76,7 +111,7 @@ static void target_make(void *arg)
 	touch(map + ZERO_AT * SZ_4K, 8 * SZ_4K);
 	memset(map + PROT_NONE_AT * SZ_4K, 1, 16 * SZ_4K);
 	ret |= mprotect(map + PROT_NONE_AT * SZ_4K, 8 * SZ_4K, PROT_NONE);
-	ret |= page_out(map + SWAPPED_AT * SZ_4K, 8 * SZ_4K);
+	ret |= page_out_apart(map + SWAPPED_AT * SZ_4K);
 	ret |= munmap(map + GAP_AT * SZ_4K, 8 * SZ_4K);
 	if (ret || become(USER))
 		_exit(1);
@@ -109,7 +144,7 @@ static int replies_scan(struct replies *replies, int device, const char *map, ui
 		.extents = (uintptr_t)replies->extents[pages],
 		.nr_extents = 2 * NR_PAGES,
 		.return_mask = mask,
-		.split_mask = VMINSPECT_PAGE_FLAGS,
+		.split_mask = mask & VMINSPECT_PAGE_FLAGS,
 	};
 	return device_scan(device, scan);
 }
@@ -145,6 +180,7 @@ static void replies_normalize(struct replies *replies)
 	for (i = 0; i < 2; i++) {
 		replies->scan[i].extents = 0;
 		replies->scan[i].return_mask = 0;
+		replies->scan[i].split_mask = 0;
 	}
 }
 
@@ -201,6 +237,7 @@ FIXTURE(anybody)
 	char *map;
 	pid_t target;
 	struct replies *replies;	/* shared with children */
+	uint64_t mask;			/* what a user asks for */
 	long mode;
 	bool swap;
 };
@@ -225,22 +262,6 @@ static int module_reload_mode(long mode)
 	return module_reload(parameters);
 }
 
-/*
- * A swap area of our own, where there is room for one: it is preferred, and if there was one
- * before it, its number is not 0, which can't be told from a hidden one. Places in an area
- * are taken in advance; swapoff gives those back (mm/swap_slots.c).
- */
-static int shell(void *command)
-{
-	execl("/bin/sh", "sh", "-c", command, NULL);
-	return 127;
-}
-
-#define SWAP_ON		"exec >/dev/null 2>&1; modprobe zram num_devices=1 &&"		\
-			"echo 64M >/sys/block/zram0/disksize && mkswap /dev/zram0 &&"	\
-			"swapon /dev/zram0 && swapoff /dev/zram0 && swapon -p 100 /dev/zram0"
-#define SWAP_OFF	"exec >/dev/null 2>&1; swapoff /dev/zram0; rmmod zram"
-
 static void anybody_begin(struct __test_metadata *_metadata, struct _test_data_anybody *self)
 {
 	self->mode = module_mode();
@@ -250,7 +271,7 @@ static void anybody_begin(struct __test_metadata *_metadata, struct _test_data_a
 	madvise(self->map, NR_PAGES * SZ_4K, MADV_NOHUGEPAGE);
 	self->replies = mmap(NULL, sizeof(*self->replies), PROT_READ | PROT_WRITE,
 			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	self->swap = !child_run(shell, SWAP_ON);
+	self->swap = !child_run(shell, SWAP_ON_FIRST);
 	self->target = child_stopped(target_make, self->map);
 	ASSERT_GT(self->target, 0);
 }
@@ -291,8 +312,15 @@ static int replies_take_as_user(void *arg)
 	if (become(USER))
 		return 1;
 	return -replies_take(self->replies, device_open(), pagemap_open(self->target), self->map,
-			     RETURN_ALL | VMINSPECT_RETURN_NODE);
+			     self->mask);
 }
+
+/* Those for which pages are looked at, and those for which entries are taken in passing. */
+static const uint64_t masks[] = {
+	RETURN_ALL | VMINSPECT_RETURN_NODE,
+	RETURN_QUICK,
+	VMINSPECT_RETURN_FRAME,
+};
 
 /* Is there a frame or a slot in any of them? */
 static bool replies_tell(const struct replies *replies)
@@ -353,18 +381,44 @@ TEST_F(anybody, root_sees_frames_and_slots)
 	EXPECT_EQ(VMINSPECT_STATE_SWAPPED, entries[SWAPPED_AT].state);
 	EXPECT_NE(0, entries[SWAPPED_AT + 1].frame);
 	EXPECT_TRUE(replies_tell(self->replies));
-	EXPECT_EQ(self->swap && swap_areas() > 1, entries[SWAPPED_AT].swap_type);
+	if (!self->swap)
+		return;
+	for (i = SWAPPED_AT; i < SWAPPED_AT + 7; i++)
+		EXPECT_FALSE(entries[i].frame + 1 == entries[i + 1].frame &&
+			     entries[i].swap_type == entries[i + 1].swap_type);
+	EXPECT_EQ(swap_areas() - 2, entries[SWAPPED_AT].swap_type);
+	EXPECT_EQ(swap_areas() - 1, entries[SWAPPED_AT + 7].swap_type);
 }
 
-TEST_F(anybody, a_user_gets_byte_for_byte_what_root_gets_without_frames)
+/* ... however it asks for them. */
+TEST_F(anybody, root_sees_the_same_with_each_mask)
+{
+	struct replies *replies = self->replies;
+	struct vminspect_entry all[NR_PAGES];
+	size_t i, page;
+
+	for (i = 0; i < ARRAY_LEN(masks); i++) {
+		ASSERT_EQ(0, replies_take_as_root(self, replies, masks[i]));
+		EXPECT_TRUE(replies_tell(replies));
+		if (!i)
+			memcpy(all, replies->entries, sizeof(all));
+		for (page = 0; page < NR_PAGES; page++) {
+			EXPECT_EQ(all[page].frame, replies->entries[page].frame);
+			EXPECT_EQ(all[page].swap_type, replies->entries[page].swap_type);
+			EXPECT_EQ(all[page].flags & masks[i], replies->entries[page].flags);
+		}
+	}
+}
+
+static void expect_alike(struct __test_metadata *_metadata, struct _test_data_anybody *self)
 {
 	struct replies root, *user = self->replies;
 
-	ASSERT_EQ(0, replies_take_as_root(self, &root, VMINSPECT_PAGE_FLAGS |
-					  VMINSPECT_RETURN_NODE));
+	ASSERT_EQ(0, replies_take_as_root(self, &root, self->mask & ~VMINSPECT_RETURN_FRAME));
 	replies_censor(&root, VMINSPECT_HIDDEN_CAPABILITY);
 	ASSERT_EQ(0, child_run(replies_take_as_user, self));
-	EXPECT_FALSE(replies_tell(user));
+	EXPECT_FALSE(replies_tell(user))
+		TH_LOG("asked for %#" PRIx64, self->mask);
 	EXPECT_EQ(0, memcmp(&root.info, &user->info, sizeof(user->info)));
 	EXPECT_EQ(0, memcmp(&root.bind, &user->bind, sizeof(user->bind)));
 	EXPECT_EQ(0, memcmp(root.scan, user->scan, sizeof(user->scan)));
@@ -374,20 +428,44 @@ TEST_F(anybody, a_user_gets_byte_for_byte_what_root_gets_without_frames)
 	EXPECT_EQ(0, memcmp(root.walks, user->walks, sizeof(user->walks)));
 }
 
-/* Where frames do not follow one another, nor slots: to the user it is one run. */
+TEST_F(anybody, a_user_gets_byte_for_byte_what_root_gets_without_frames)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(masks); i++) {
+		self->mask = masks[i];
+		expect_alike(_metadata, self);
+	}
+}
+
+/* How many extents lie between two pages? */
+static uint32_t runs_between(const struct replies *replies, const char *map, int first, int end)
+{
+	uint32_t i, runs = 0;
+
+	for (i = 0; i < replies->scan[0].nr_filled; i++)
+		runs += replies->extents[0][i].start < (uintptr_t)map + end * SZ_4K &&
+			replies->extents[0][i].end > (uintptr_t)map + first * SZ_4K;
+	return runs;
+}
+
+/* Where frames do not follow one another, nor slots, nor areas: to the user it is one run. */
 TEST_F(anybody, the_ends_of_runs_tell_a_user_nothing)
 {
 	struct replies root, *user = self->replies;
-	const char *same = self->map + SAME_AT * SZ_4K;
-	uint32_t i, runs = 0;
+	const char *map = self->map;
+	size_t i;
 
-	ASSERT_EQ(0, replies_take_as_root(self, &root, RETURN_ALL));
-	ASSERT_EQ(0, child_run(replies_take_as_user, self));
-	for (i = 0; i < root.scan[0].nr_filled; i++)
-		runs += root.extents[0][i].end <= (uintptr_t)same + 16 * SZ_4K;
-	EXPECT_EQ(16, runs);
-	EXPECT_EQ((uintptr_t)same, user->extents[0][0].start);
-	EXPECT_EQ((uintptr_t)same + 16 * SZ_4K, user->extents[0][0].end);
+	for (i = 0; i < ARRAY_LEN(masks); i++) {
+		self->mask = masks[i];
+		ASSERT_EQ(0, replies_take_as_root(self, &root, masks[i]));
+		ASSERT_EQ(0, child_run(replies_take_as_user, self));
+		EXPECT_EQ(16, runs_between(&root, map, SAME_AT, SAME_AT + 16));
+		EXPECT_EQ(1, runs_between(user, map, SAME_AT, SAME_AT + 16));
+		if (self->swap)
+			EXPECT_EQ(8, runs_between(&root, map, SWAPPED_AT, SWAPPED_AT + 8));
+		EXPECT_EQ(1, runs_between(user, map, SWAPPED_AT, SWAPPED_AT + 8));
+	}
 }
 
 /*

@@ -51,6 +51,9 @@
 #define PAGES		2048UL
 #define MAX_THINGS	6
 #define SIZE		(PAGES * SZ_4K)
+#define LOCKED		16UL
+
+#define STATE(name)	(1U << VMINSPECT_STATE_##name)
 
 /* What target, lookers and test share. */
 static struct shared {
@@ -59,6 +62,10 @@ static struct shared {
 	pid_t target;		/* the youngest one, where targets come and go */
 	uint64_t changes, looks, gone;
 	uint64_t happened[MAX_THINGS];	/* of what is raced against, each as often as it worked */
+	uint32_t states;	/* that a page of the target may be in */
+	char *locked;		/* pages of the target that are locked, or NULL */
+	uint64_t locked_frames[LOCKED];	/* where pagemap has them */
+	uint64_t judged;	/* answers of TRANSLATE */
 	uint64_t nr_wrong;
 	char wrong[160];	/* the first */
 } *shared;
@@ -148,6 +155,26 @@ static bool target_map(void)
 		return false;
 	madvise(map, SIZE, MADV_HUGEPAGE);
 	write_pages(0, PAGES);
+	return true;
+}
+
+/* Pages that stay where they are, and nobody else has. */
+static bool target_lock(void)
+{
+	char *locked = map_small(LOCKED * SZ_4K);
+	int pagemap = pagemap_open(getpid());
+	size_t i;
+
+	if (!locked || pagemap < 0 || madvise(locked, LOCKED * SZ_4K, MADV_DONTFORK))
+		return false;
+	memset(locked, 1, LOCKED * SZ_4K);
+	if (mlock(locked, LOCKED * SZ_4K))
+		return false;
+	for (i = 0; i < LOCKED; i++)
+		shared->locked_frames[i] = pagemap_entry(pagemap, locked + i * SZ_4K) &
+					   PM_PFN_MASK;
+	close(pagemap);
+	shared->locked = locked;
 	return true;
 }
 
@@ -284,6 +311,74 @@ static void change_thp(void)
 	mprotect(map, SIZE, PROT_READ | PROT_WRITE);
 	count(2, vmstat("thp_split_pmd") > split);
 	read_pages(0, PAGES);
+}
+
+/*
+ * Shared memory, and another process that has it, too, and makes huge pages of it: since 6.6 tables
+ * of the target's go then, without the mmap lock being held; before, only where the target does
+ * that itself. Since 6.14 they also go when all that is in one of them is discarded.
+ */
+#define SHMEM_ENABLED	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+
+static struct knob shmem_knobs[] = {
+	{ SHMEM_ENABLED, "advise", "" },
+};
+
+static int shmem_fd;
+
+static void collapse_on_and_on(void)
+{
+	size_t at;
+	long made;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		at = below(SIZE / SZ_2M) * SZ_2M;
+		made = vmstat("thp_collapse_alloc");
+		count(0, !madvise(map + at, SZ_2M, MADV_COLLAPSE) &&
+		      vmstat("thp_collapse_alloc") > made);
+		usleep(below(2000));
+	}
+}
+
+static bool prepare_shmem(void)
+{
+	char *at;
+
+	if (access(SHMEM_ENABLED, W_OK))
+		return false;
+	shmem_fd = memfd(SIZE, 0);
+	at = mmap(map, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, shmem_fd, 0);
+	if (at == MAP_FAILED || madvise(map, SIZE, MADV_HUGEPAGE))
+		return false;
+	write_pages(0, PAGES);
+	if (!fork())
+		collapse_on_and_on();
+	return true;
+}
+
+static void change_shmem(void)
+{
+	const size_t first = below(SIZE / SZ_2M) * 512, page = first + below(512);
+	const long split = vmstat("thp_split_page");
+	long tables;
+
+	/* Small pages again, the table of which can go: a huge one is split where a hole comes. */
+	discard_pages(page, 1);
+	fallocate(shmem_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, page * SZ_4K, SZ_4K);
+	count(1, vmstat("thp_split_page") > split);
+	write_pages(first, 512);
+	tables = status_kb(getpid(), "VmPTE");
+	if (kernel_since(6, 6))
+		usleep(below(20000));
+	else
+		madvise(map + first * SZ_4K, SZ_2M, MADV_COLLAPSE);
+	count(2, status_kb(getpid(), "VmPTE") < tables);
+	read_pages(0, PAGES);
+	/* From here, not from the file. */
+	if (below(2))
+		count(3, !madvise(map + first * SZ_4K, SZ_2M, MADV_DONTNEED));
+	read_pages(first, 256);
 }
 
 #define KSM	"/sys/kernel/mm/ksm/"
@@ -495,8 +590,15 @@ static void change_compaction(void)
 }
 
 /*
- * Those who look. A target that is gone is an answer, too.
+ * Those who look: by pages, and by entries in passing. A target that is gone is an answer, too.
  */
+static uint64_t any_mask(void)
+{
+	static const uint64_t masks[] = { RETURN_ALL, RETURN_QUICK, VMINSPECT_RETURN_FRAME };
+
+	return masks[below(ARRAY_LEN(masks))];
+}
+
 static const char *reply_wrong(const struct vminspect_scan *scan,
 			       const struct vminspect_extent *extents)
 {
@@ -512,6 +614,8 @@ static const char *reply_wrong(const struct vminspect_scan *scan,
 			return "extent";
 		if (extents[i].state == VMINSPECT_STATE_PRESENT && !extents[i].frame)
 			return "no frame";
+		if (extents[i].flags & ~scan->return_mask)
+			return "flags that were not asked for";
 		at = extents[i].end;
 	}
 	return at > scan->resume ? "end" : NULL;
@@ -519,12 +623,13 @@ static const char *reply_wrong(const struct vminspect_scan *scan,
 
 static int scan_all(int device)
 {
+	const uint64_t mask = any_mask();
 	struct vminspect_extent extents[256];
 	struct vminspect_scan scan = {
 		.end = 0x7ffffffff000, .extents = (uintptr_t)extents, .nr_extents = 256,
-		.return_mask = RETURN_ALL,
+		.return_mask = mask,
 		.category_anyof_mask = STATES_WITH_ENTRY,
-		.split_mask = below(2) ? VMINSPECT_PAGE_FLAGS : 0,
+		.split_mask = below(2) ? mask & VMINSPECT_PAGE_FLAGS : 0,
 		.flags = below(2) ? VMINSPECT_SCAN_PAGES : 0,
 	};
 	const char *wrong;
@@ -542,19 +647,68 @@ static int scan_all(int device)
 	return 0;
 }
 
+static const char *entry_wrong(const struct vminspect_entry *entry, uint64_t mask)
+{
+	const bool present = entry->state == VMINSPECT_STATE_PRESENT;
+
+	if (entry->state >= VMINSPECT_NR_STATES)
+		return "no state";
+	if (entry->reserved || entry->reserved2 || entry->node != -1)
+		return "padding, or a node";
+	if (entry->flags & ~mask)
+		return "flags that were not asked for";
+	if (present && !entry->frame)
+		return "no frame";
+	if (entry->swap_type && entry->state != VMINSPECT_STATE_SWAPPED)
+		return "an area without a slot";
+	return NULL;
+}
+
+static const char *page_wrong(const struct vminspect_entry *entry)
+{
+	if (!(shared->states & 1U << entry->state))
+		return "it can't be in this state";
+	if (entry->page_shift != 12 && entry->page_shift != 21)
+		return "size";
+	return NULL;
+}
+
+static const char *locked_wrong(const struct vminspect_entry *entry, uint64_t va)
+{
+	if (entry->state != VMINSPECT_STATE_PRESENT || entry->page_shift != 12)
+		return "a locked page is not there";
+	if (entry->frame != shared->locked_frames[(va - (uintptr_t)shared->locked) / SZ_4K])
+		return "a locked page has another frame";
+	return NULL;
+}
+
+/* One in eight is of a locked page. */
 static int translate_some(int device, char *at)
 {
+	const uint64_t mask = any_mask();
 	struct vminspect_entry entries[256];
 	uint64_t addresses[256];
-	size_t i;
-	int ret;
+	const char *wrong;
+	bool locked;
+	int i, ret;
 
-	for (i = 0; i < ARRAY_LEN(addresses); i++)
-		addresses[i] = (uintptr_t)at + below(SIZE);
-	ret = device_translate(device, addresses, entries, ARRAY_LEN(addresses), RETURN_ALL);
-	for (i = 0; (int)i < ret; i++)
-		if (entries[i].state >= VMINSPECT_NR_STATES)
-			say_wrong("TRANSLATE: state %u", entries[i].state);
+	for (i = 0; i < 256; i++)
+		addresses[i] = shared->locked && i % 8 == 0 ?
+			(uintptr_t)shared->locked + below(LOCKED * SZ_4K) :
+			(uintptr_t)at + below(SIZE);
+	ret = device_translate(device, addresses, entries, 256, mask);
+	for (i = 0; i < ret; i++) {
+		locked = shared->locked && i % 8 == 0;
+		wrong = entry_wrong(&entries[i], mask) ?:
+			locked ? locked_wrong(&entries[i], addresses[i]) : page_wrong(&entries[i]);
+		if (wrong)
+			say_wrong("TRANSLATE, %#" PRIx64 ": %s: state %u, frame %#" PRIx64
+				  ", flags %#x, shift %u", mask, wrong, entries[i].state,
+				  (uint64_t)entries[i].frame, entries[i].flags,
+				  entries[i].page_shift);
+	}
+	if (ret > 0)
+		__atomic_add_fetch(&shared->judged, ret, __ATOMIC_RELAXED);
 	return ret < 0 ? ret : 0;
 }
 
@@ -619,6 +773,8 @@ FIXTURE_VARIANT(race)
 	void (*change)(void);
 	const char *things[MAX_THINGS];	/* that have to happen: see count() */
 	bool ends;			/* targets come and go */
+	uint32_t states;		/* that its pages may be in, besides those of any page */
+	bool locked_move;		/* even pages that are locked do */
 	const char *lacks;		/* if it can't be prepared */
 };
 
@@ -634,6 +790,7 @@ FIXTURE_VARIANT_ADD(race, exec)
 	.change = change_exec,
 	.things = { "exec" },
 	.ends = true,
+	.states = -1U,			/* of another program by then */
 };
 
 FIXTURE_VARIANT_ADD(race, fork)
@@ -646,20 +803,33 @@ FIXTURE_VARIANT_ADD(race, mremap)
 {
 	.change = change_mremap,
 	.things = { "mremap", "MADV_PAGEOUT" },
+	.states = STATE(NONE) | STATE(UNMAPPED),
 };
 
 FIXTURE_VARIANT_ADD(race, munmap)
 {
 	.change = change_munmap,
 	.things = { "munmap", "munmap of tables" },
+	.states = STATE(NONE) | STATE(UNMAPPED),
 };
 
 FIXTURE_VARIANT_ADD(race, thp)
 {
 	.change = change_thp,
 	.things = { "MADV_COLLAPSE", "a huge page made", "a huge page split" },
+	.states = STATE(NONE),
 	.prepare = prepare_thp,
 	.lacks = "transparent huge pages",
+};
+
+FIXTURE_VARIANT_ADD(race, shmem)
+{
+	.change = change_shmem,
+	.things = { "MADV_COLLAPSE by another", "a huge page split", "a table gone",
+		    "MADV_DONTNEED of a table" },
+	.states = STATE(NONE),
+	.prepare = prepare_shmem,
+	.lacks = "huge pages of shared memory",
 };
 
 FIXTURE_VARIANT_ADD(race, ksm)
@@ -683,6 +853,7 @@ FIXTURE_VARIANT_ADD(race, advice)
 	.change = change_advice,
 	.things = { "MADV_PAGEOUT", "MADV_FREE", "MADV_DONTNEED", "MADV_COLLAPSE", "MADV_COLD",
 		    "MADV_WILLNEED" },
+	.states = STATE(NONE),
 };
 
 FIXTURE_VARIANT_ADD(race, uffd)
@@ -713,6 +884,7 @@ FIXTURE_VARIANT_ADD(race, memory_failure)
 {
 	.change = change_memory_failure,
 	.things = { "MADV_HWPOISON" },
+	.states = STATE(NONE) | STATE(POISONED) | STATE(MARKER),
 	.lacks = "CONFIG_MEMORY_FAILURE",
 	.prepare = prepare_memory_failure,
 };
@@ -721,6 +893,7 @@ FIXTURE_VARIANT_ADD(race, hotplug)
 {
 	.change = change_hotplug,
 	.things = { "memory taken away", "memory back" },
+	.locked_move = true,
 	.prepare = prepare_hotplug,
 	.lacks = "memory that can be taken away",
 };
@@ -742,9 +915,18 @@ static bool share(unsigned int *seed_chosen, unsigned int *seconds)
 	return shared != MAP_FAILED;
 }
 
+/* Compaction leaves locked pages where they are. */
+static struct knob locked_knobs[] = {
+	{ "/proc/sys/vm/compact_unevictable_allowed", "0", "" },
+};
+
 FIXTURE_SETUP(race)
 {
 	ASSERT_TRUE(share(&self->seed, &self->seconds));
+	shared->states = STATE(PRESENT) | STATE(SWAPPED) | STATE(MIGRATING) | variant->states;
+	knobs_turn(locked_knobs, ARRAY_LEN(locked_knobs));
+	if (variant->prepare == prepare_shmem)
+		knobs_turn(shmem_knobs, ARRAY_LEN(shmem_knobs));
 	if (variant->prepare == prepare_ksm)
 		knobs_turn(ksm_knobs, ARRAY_LEN(ksm_knobs));
 }
@@ -753,13 +935,15 @@ FIXTURE_SETUP(race)
 FIXTURE_TEARDOWN(race)
 {
 	knobs_turn_back(ksm_knobs, ARRAY_LEN(ksm_knobs));
+	knobs_turn_back(shmem_knobs, ARRAY_LEN(shmem_knobs));
+	knobs_turn_back(locked_knobs, ARRAY_LEN(locked_knobs));
 }
 
 /* Return: status that it exits with: 2, it can't be done here */
 static int target_run(const struct _fixture_variant_race *variant)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (!target_map())
+	if (!target_map() || (!variant->ends && !variant->locked_move && !target_lock()))
 		return 1;
 	if (variant->prepare && !variant->prepare())
 		return 2;
@@ -809,6 +993,7 @@ TEST_F_TIMEOUT(race, is_survived_and_answers_have_their_shape, TIMEOUT)
 	EXPECT_EQ(0, shared->nr_wrong)
 		TH_LOG("%s", shared->wrong);
 	EXPECT_LT(0, shared->changes);
+	EXPECT_LT(0, shared->judged);
 	for (i = 0; i < MAX_THINGS && variant->things[i]; i++) {
 		EXPECT_LT(0, shared->happened[i])
 			TH_LOG("never happened: %s", variant->things[i]);
@@ -991,7 +1176,7 @@ static void vmm_live(int to)
 	struct kvm_userspace_memory_region slot = { .slot = 1, .guest_phys_addr = KVM_MEMORY };
 	struct kvm_guest guest;
 	char *memory;
-	int i;
+	int i, vcpu;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (kvm_guest_make(&guest))
@@ -1002,9 +1187,12 @@ static void vmm_live(int to)
 	for (i = 1;; i++) {
 		slot.memory_size = i % 2 ? SZ_2M : 0;
 		slot.userspace_addr = (uintptr_t)memory;
-		ioctl(guest.vm, KVM_SET_USER_MEMORY_REGION, &slot);
-		if (i % 4 == 0 && i < 400)
-			close(ioctl(guest.vm, KVM_CREATE_VCPU, i / 4));
+		count(0, !ioctl(guest.vm, KVM_SET_USER_MEMORY_REGION, &slot));
+		if (i % 4 == 0 && i < 400) {
+			vcpu = ioctl(guest.vm, KVM_CREATE_VCPU, i / 4);
+			count(1, vcpu >= 0);
+			close(vcpu);
+		}
 		if (i % 16 == 0)
 			madvise(guest.memory, KVM_MEMORY, MADV_PAGEOUT);
 		if (i % 64 == 0)
@@ -1034,7 +1222,7 @@ static bool guest_error_is_documented(int error)
 
 static void *guest_thread(void *arg)
 {
-	int fd = (uintptr_t)arg, ret;
+	int fd = (uintptr_t)arg, ret, command;
 
 	seed = fd;
 	while (!shared->stop) {
@@ -1046,7 +1234,8 @@ static void *guest_thread(void *arg)
 		struct vminspect_guest_scan scan = { .size = sizeof(scan), .nr_extents = 16,
 			.extents = (uintptr_t)extents, .extent_size = sizeof(extents[0]) };
 
-		switch (below(4)) {
+		command = below(4);
+		switch (command) {
 		case 0:
 			ret = ioctl(fd, VMINSPECT_IOC_GUEST_WALK, &walk);
 			break;
@@ -1060,6 +1249,7 @@ static void *guest_thread(void *arg)
 			ret = ioctl(fd, VMINSPECT_IOC_GUEST_SCAN, &scan);
 		}
 		__atomic_add_fetch(&shared->looks, 1, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&shared->happened[2 + command], !ret, __ATOMIC_RELAXED);
 		if (ret && !guest_error_is_documented(errno))
 			say_wrong("a guest: error %d", errno);
 		if (ret && errno == ESRCH)
@@ -1070,6 +1260,10 @@ static void *guest_thread(void *arg)
 
 TEST_F_TIMEOUT(end, of_a_vmm_that_changes_and_dies, TIMEOUT)
 {
+	static const char *const things[MAX_THINGS] = {
+		"a slot changed", "a vCPU made", "GUEST_WALK answered", "GUEST_SLOT answered",
+		"GUEST_VCPU answered", "GUEST_SCAN answered",
+	};
 	time_t end = time(NULL) + self->seconds;
 	struct vminspect_guest request;
 	int device = device_open(), vm, to[2];
@@ -1112,6 +1306,11 @@ TEST_F_TIMEOUT(end, of_a_vmm_that_changes_and_dies, TIMEOUT)
 	TH_LOG("seed %u: %" PRIu64 " guests, %" PRIu64 " looks", self->seed, guests,
 	       shared->looks);
 	EXPECT_LT(0, guests);
+	for (i = 0; i < MAX_THINGS; i++) {
+		EXPECT_LT(0, shared->happened[i])
+			TH_LOG("never happened: %s", things[i]);
+		TH_LOG("%s: %" PRIu64, things[i], shared->happened[i]);
+	}
 	EXPECT_EQ(0, shared->nr_wrong)
 		TH_LOG("%s", shared->wrong);
 	close(device);
