@@ -18,8 +18,11 @@
 #include "stdout.h"
 #include "table.h"
 
-/* Rows that are printed together. */
-#define PORTION		512
+/*
+ * Rows that are printed together. libsmartcols lays the first ones out; those that follow take the
+ * widths that it found, since it needs ten times as long for them as all else that is done for a page.
+ */
+#define PORTION		128
 #define MAX_COLUMNS	32
 
 struct table {
@@ -30,24 +33,34 @@ struct table {
 	size_t nr_columns;
 	struct libscols_table *scols;	/* NULL for JSON */
 	size_t nr_waiting;		/* rows not printed yet */
+	bool laid_out;			/* a whole portion was: widths are known */
+	size_t widths[MAX_COLUMNS];
 	bool has_rows;
 };
 
 const char *size_text(char *buf, __u64 bytes, bool plain)
 {
 	const char *unit = "\0KMGTPE";	/* bytes have none */
-	double size = bytes;
+	bool whole = true;
+	double size;
 
 	if (plain) {
 		snprintf(buf, SIZE_TEXT, "%llu", bytes);
 		return buf;
 	}
-	for (; size >= 1024; unit++)
+	for (size = bytes; size >= 1024; unit++) {
 		size /= 1024;
-	snprintf(buf, SIZE_TEXT, "%.1f", size);
+		whole = whole && !(bytes % 1024);
+		bytes /= 1024;
+	}
 	/* a whole number goes without its decimal, as in util-linux */
-	if (!strcmp(strchr(buf, '.'), ".0"))
-		*strchr(buf, '.') = '\0';
+	if (whole) {
+		digits_decimal(buf, bytes);
+	} else {
+		snprintf(buf, SIZE_TEXT, "%.1f", size);
+		if (!strcmp(strchr(buf, '.'), ".0"))
+			*strchr(buf, '.') = '\0';
+	}
 	strncat(buf, unit, 1);
 	return buf;
 }
@@ -383,32 +396,28 @@ static void add_scols_row(struct table *table, const void *record)
 	}
 }
 
-void table_row(struct table *table, const void *record)
-{
-	if (table->out->json)
-		print_json_row(table, record);
-	else
-		add_scols_row(table, record);
-	table->has_rows = true;
-	if (++table->nr_waiting == PORTION)
-		table_flush(table);
-}
-
 /* As wide as its heading at least; the last one ends the line where it ends. */
 static int line_width(const struct table *table, size_t i)
 {
 	const struct column *column = table_column(table, i);
-	size_t heading = table->out->noheadings ? 0 : strlen(column->name);
+	size_t width = table->out->noheadings ? 0 : strlen(column->name);
 
 	if (table->out->raw || (i == table->nr_columns - 1 && !is_number(column->type)))
 		return 0;
-	return column->width > heading ? column->width : heading;
+	if (table->laid_out)
+		return table->widths[i];
+	return column->width > width ? column->width : width;
 }
 
 static void print_spaces(int nr)
 {
-	while (nr-- > 0)
-		putchar_unlocked(' ');
+	static const char spaces[] = "                                ";
+	int part;
+
+	for (; nr > 0; nr -= part) {
+		part = nr < (int)sizeof(spaces) - 1 ? nr : (int)sizeof(spaces) - 1;
+		fwrite_unlocked(spaces, 1, part, stdout);
+	}
 }
 
 /* Text from elsewhere: a line stays a line, and in raw ones a field a field. */
@@ -457,17 +466,42 @@ void table_line(struct table *table, const void *record)
 	}
 }
 
+static void lay_out(struct table *table)
+{
+	for (size_t i = 0; i < table->nr_columns; i++) {
+		struct libscols_column *column = scols_table_get_column(table->scols, i);
+
+		table->widths[i] = scols_column_get_width(column);
+	}
+	table->laid_out = true;
+}
+
 void table_flush(struct table *table)
 {
 	progress_erase();
-	if (table->scols && table->nr_waiting) {
+	if (table->scols && table->nr_waiting && !table->laid_out) {
 		if (scols_print_table(table->scols))
 			die_of_memory();
+		if (table->nr_waiting == PORTION)
+			lay_out(table);
 		scols_table_remove_lines(table->scols);
 		scols_table_enable_noheadings(table->scols, 1);
 	}
 	table->nr_waiting = 0;
 	stdout_flush();
+}
+
+void table_row(struct table *table, const void *record)
+{
+	if (table->out->json)
+		print_json_row(table, record);
+	else if (table->laid_out)
+		table_line(table, record);
+	else
+		add_scols_row(table, record);
+	table->has_rows = true;
+	if (++table->nr_waiting == PORTION)
+		table_flush(table);
 }
 
 void table_end(struct table *table, json_t *tail)
