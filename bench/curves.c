@@ -2,16 +2,13 @@
 /*
  * curves: what a scan costs as memory grows.
  *
- * Writes lines for ./plot: "curve, bytes, median, least, most, kernel memory in bytes", separated by
- * tabs. Mapped memory is some pages mapped again and again: to the walk they are as many as there
+ * Writes lines for ./plot: "curve, bytes, median, least, most", separated by tabs. Mapped memory is some pages mapped again and again: to the walk they are as many as there
  * are entries. The unit of time is that of the clock, as ./looking has it.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../selftests/common.h"
@@ -47,30 +44,9 @@ static uint64_t scan(uintptr_t start, size_t size)
 	return pages;
 }
 
-/*
- * What the kernel has at most for our cgroup while we scan: since 6.12 writing starts the mark anew
- * for this descriptor. 0 where it is older.
- */
-static uint64_t kernel_memory(uintptr_t start, size_t size)
-{
-	int peak = open("/sys/fs/cgroup/curves/memory.peak", O_RDWR | O_CLOEXEC);
-	char text[32] = "";
-	long before;
-
-	if (peak < 0)
-		return 0;
-	before = read_number("/sys/fs/cgroup/curves/memory.current");
-	if (write(peak, "1", 1) == 1) {
-		scan(start, size);
-		check(pread(peak, text, sizeof(text) - 1, 0) > 0, "no memory.peak");
-	}
-	close(peak);
-	return text[0] ? strtoull(text, NULL, 10) - before : 0;
-}
-
 static void measure(const char *curve, uintptr_t start, size_t size, size_t mapped)
 {
-	uint64_t ns[ROUNDS], before, middle, memory;
+	uint64_t ns[ROUNDS], before, middle;
 	int round;
 
 	for (round = 0; round < ROUNDS; round++) {
@@ -79,18 +55,19 @@ static void measure(const char *curve, uintptr_t start, size_t size, size_t mapp
 		ns[round] = now_ns() - before;
 	}
 	middle = median(ns, ROUNDS);
-	memory = kernel_memory(start, size);
-	printf("%s\t%zu\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n", curve, size, middle,
-	       ns[0], ns[ROUNDS - 1], memory);
+	printf("%s\t%zu\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n", curve, size, middle, ns[0],
+	       ns[ROUNDS - 1]);
 	fflush(stdout);
 }
 
+/* Aligned, for huge pages; what lies before stays reserved. */
 static char *reserve(size_t size)
 {
-	char *va = map_aligned(size, SZ_1G);
+	char *va = mmap(NULL, size + SZ_1G, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			-1, 0);
 
-	check(va, "no addresses");
-	return va;
+	check(va != MAP_FAILED, "no addresses");
+	return (char *)(((uintptr_t)va + SZ_1G - 1) & ~(SZ_1G - 1));
 }
 
 /* All of @size, in pieces of one file. */
@@ -139,18 +116,10 @@ static void measure_reserved(void)
 	}
 }
 
-static void enter_cgroup(void)
-{
-	mkdir("/sys/fs/cgroup/curves", 0755);
-	write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
-	write_file("/sys/fs/cgroup/curves/cgroup.procs", "0");
-}
-
 int main(void)
 {
 	int small = memfd(PIECE, 0), huge;
 
-	enter_cgroup();
 	device = device_bound(getpid());
 	check(device >= 0 && small >= 0, "no /dev/vminspect");
 	check(!hugetlb_reserve(SZ_2M, PIECE / SZ_2M), "no huge pages");

@@ -140,6 +140,31 @@ static unsigned long packed_add_alike(struct vmi_packed *packed, u64 word, unsig
 }
 
 /*
+ * From the entry at @i, which is *@raw, on: the words of those of a kind, up to one that is none, or
+ * @end. *@raw becomes the entry that is there, if it is not @end. A word may be anywhere, for all that
+ * the compiler knows, hence the copies: some instructions for each page are all that this is.
+ */
+static __always_inline unsigned long packed_words(const struct vmi_kind *kind, u64 word,
+						  const u64 *entries, u64 *words,
+						  unsigned long i, unsigned long end, u64 *raw)
+{
+	const struct vmi_kind like = {
+		.like = kind->like, .frame_mask = kind->frame_mask, .invert = kind->invert,
+		.frame_shift = kind->frame_shift,
+	};
+	u64 entry = *raw;
+
+	do {
+		words[i] = word + vmi_kind_frame(&like, entry);
+		if (++i == end)
+			break;
+		entry = READ_ONCE(entries[i]);
+	} while (vmi_kind_has(&like, entry));
+	*raw = entry;
+	return i;
+}
+
+/*
  * Entries of one kind, and of others that follow. Those of a table are paid for; what costs more is
  * to find out what is said of a kind.
  */
@@ -148,10 +173,11 @@ static unsigned long packed_take_alike(struct vmi_walk *walk, struct vmi_kind *k
 				       unsigned long nr)
 {
 	struct vmi_packed *packed = packed_of(walk);
-	const struct packed_kind *made = packed_made(packed, kind);
+	const struct packed_kind *made = packed_made(packed, kind), *last_made = NULL;
+	struct vmi_kind *last = NULL;
 	const unsigned int pages_shift = kind->entry.shift - PAGE_SHIFT;
 	unsigned long i = 0, room;
-	u64 *word;
+	u64 *words;
 
 	if (!made)
 		return 0;
@@ -163,20 +189,23 @@ static unsigned long packed_take_alike(struct vmi_walk *walk, struct vmi_kind *k
 		return packed_add_run(packed, made->word, nr << pages_shift) ? nr : 0;
 	}
 
-	word = packed->scan.words + packed->scan.nr;
+	words = packed->scan.words + packed->scan.nr;
 	room = min_t(unsigned long, nr, packed->scan.max - packed->scan.nr);
 	while (i < room) {
-		if (unlikely(!vmi_kind_has(kind, raw))) {
-			if (!raw || pages_shift || walk->budget <= VMI_WALK_LEAST_BUDGET)
-				break;
-			kind = vmi_walk_kind(walk, raw, PAGE_SHIFT);
-			made = kind->step ? packed_made(packed, kind) : NULL;
-			if (!made || !made->selected)
-				break;
+		if (!vmi_kind_has(kind, raw)) {
+			swap(kind, last);
+			swap(made, last_made);
+			/* Of two that take turns neither is made anew. */
+			if (!kind || !vmi_kind_has(kind, raw)) {
+				if (!raw || pages_shift || walk->budget <= VMI_WALK_LEAST_BUDGET)
+					break;
+				kind = vmi_walk_kind(walk, raw, PAGE_SHIFT);
+				made = kind->step ? packed_made(packed, kind) : NULL;
+				if (!made || !made->selected)
+					break;
+			}
 		}
-		word[i] = made->word + vmi_kind_frame(kind, raw);
-		if (++i < nr)
-			raw = READ_ONCE(entries[i]);
+		i = packed_words(kind, made->word, entries, words, i, room, &raw);
 	}
 	packed->scan.nr += i;
 	return i;

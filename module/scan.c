@@ -364,7 +364,8 @@ static unsigned long scan_take_alike(struct vmi_walk *walk, struct vmi_kind *kin
 				     unsigned long nr)
 {
 	struct vmi_scan *scan = container_of(walk, struct vmi_scan, walk);
-	const struct scan_kind *like = scan_kind(scan, kind);
+	const struct scan_kind *like = scan_kind(scan, kind), *last_like = NULL;
+	struct vmi_kind *last = NULL;
 	const unsigned int shift = kind->entry.shift;
 	struct vminspect_extent *next, extent;
 	unsigned long i, room, done = 0;
@@ -390,11 +391,16 @@ static unsigned long scan_take_alike(struct vmi_walk *walk, struct vmi_kind *kin
 	room = scan_room(scan);
 	start = extent.end;
 	while (i < nr && done < room) {
-		if (unlikely(!vmi_kind_has(kind, raw))) {
-			kind = scan_other_kind(scan, kind, raw);
-			if (!kind)
-				break;
-			like = scan_kind(scan, kind);
+		if (!vmi_kind_has(kind, raw)) {
+			swap(kind, last);
+			swap(like, last_like);
+			/* Two that take turns have been found to differ, and stay as they are. */
+			if (!kind || !vmi_kind_has(kind, raw)) {
+				kind = scan_other_kind(scan, last, raw);
+				if (!kind)
+					break;
+				like = scan_kind(scan, kind);
+			}
 		}
 		frame = vmi_kind_frame(kind, raw);
 		i = scan_run(entries, i, nr, kind->step, &raw);
