@@ -2,8 +2,9 @@
 /*
  * curves: what a scan costs as memory grows.
  *
- * Writes lines for ./plot: "curve, bytes, median, least, most", separated by tabs. Mapped memory is some pages mapped again and again: to the walk they are as many as there
- * are entries. The unit of time is that of the clock, as ./looking has it.
+ * Writes lines for ./plot: "curve, bytes, median, least, most", separated by tabs. Mapped memory
+ * is some pages mapped again and again: to the walk they are as many as there are entries. The unit
+ * of time is that of the clock, as ./looking has it.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>

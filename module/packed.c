@@ -140,9 +140,9 @@ static unsigned long packed_add_alike(struct vmi_packed *packed, u64 word, unsig
 }
 
 /*
- * From the entry at @i, which is *@raw, on: the words of those of a kind, up to one that is none, or
- * @end. *@raw becomes the entry that is there, if it is not @end. A word may be anywhere, for all that
- * the compiler knows, hence the copies: some instructions for each page are all that this is.
+ * From the entry at @i, which is *@raw, on: the words of those of a kind, up to one that is none,
+ * or @end. *@raw becomes the entry that is there, if it is not @end. A word may be anywhere, for
+ * all that the compiler knows, hence the copies: some instructions for each page are all this is.
  */
 static __always_inline unsigned long packed_words(const struct vmi_kind *kind, u64 word,
 						  const u64 *entries, u64 *words,

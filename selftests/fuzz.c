@@ -103,6 +103,7 @@ static uint64_t odd_number(void)
  */
 enum kind {
 	ZERO, JUNK, FLAG, NUMBER, SIZE_OF_ONE, VA, VA_END, MASK, CATEGORY, SPLIT, ADDRESSES, OUT,
+	PAGE_KINDS, NR_PAGE_KINDS,
 	FD_PAGEMAP, FD_VM, FD_MEM, FD_CGROUP, SCOPE, KINDS, PID, RING, GPA, CR3, VCPU, MODE, FIRST,
 };
 
@@ -146,6 +147,16 @@ static const struct command commands[] = {
 		M(scan, category_inverted, CATEGORY), M(scan, category_mask, CATEGORY),
 		M(scan, category_anyof_mask, CATEGORY), M(scan, return_mask, MASK),
 		M(scan, split_mask, SPLIT) }, { ENXIO, ESRCH } },
+	/* The first of the sizes is that of a word. */
+	{ "SCAN, words", VMINSPECT_IOC_SCAN, sizeof(struct vminspect_scan), DEVICE, {
+		MEMBER(scan, extent_size, SIZE_OF_ONE, sizeof(uint64_t)), M(scan, start, VA),
+		MEMBER(scan, flags, SIZE_OF_ONE, VMINSPECT_SCAN_PACKED),
+		M(scan, end, VA_END), M(scan, resume, JUNK), M(scan, nr_extents, NUMBER),
+		M(scan, extents, OUT), M(scan, nr_filled, JUNK), M(scan, hidden, JUNK),
+		M(scan, category_inverted, CATEGORY), M(scan, category_mask, CATEGORY),
+		M(scan, category_anyof_mask, CATEGORY), M(scan, return_mask, MASK),
+		M(scan, kinds, PAGE_KINDS), M(scan, nr_kinds, NR_PAGE_KINDS),
+		M(scan, nr_kinds_filled, JUNK) }, { ENXIO, ESRCH } },
 	{ "TRANSLATE", VMINSPECT_IOC_TRANSLATE, sizeof(struct vminspect_translate), DEVICE, {
 		M(translate, flags, ZERO), M(translate, nr, NUMBER),
 		M(translate, addresses, ADDRESSES), M(translate, entries, OUT),
@@ -499,6 +510,8 @@ static uint64_t sensible(const struct thread *thread, const struct call *call,
 		return 1 + below(one_in(8) ? 256 : 64);
 	case SIZE_OF_ONE:
 		return member->value;
+	case NR_PAGE_KINDS:
+		return 1 + below(one_in(2) ? 4 : 200);
 	case VA:
 		return any_va(thread);
 	case VA_END:
@@ -632,6 +645,10 @@ static void argument_fill(const struct thread *thread, const struct call *call, 
 				((uint64_t *)thread->buffers[2])[k] = any_va(thread);
 			value = (uintptr_t)addresses;
 		}
+		if (member->kind == PAGE_KINDS && !value)	/* where addresses are elsewhere */
+			value = (uintptr_t)place(thread, call->buffers[1], 2,
+						 VMINSPECT_MAX_KINDS *
+						 sizeof(struct vminspect_entry));
 		if (member->kind >= FD_PAGEMAP && member->kind <= FD_CGROUP && !value)
 			value = descriptor(member->kind);
 		member_set(argument, member, value);
@@ -697,6 +714,43 @@ static void check_scan(const struct vminspect_scan *scan, const struct vminspect
 		last = extent->end;
 	}
 	check_untouched((const char *)extent, end);
+}
+
+/* Each word is of a kind that was told, or of none, and all together reach as far as is said. */
+static void check_words(const struct vminspect_scan *scan, const uint64_t *word, const char *end)
+{
+	const struct vminspect_entry *kinds = (const void *)(uintptr_t)scan->kinds;
+	uint64_t va = scan->start;
+	uint32_t i;
+
+	check(scan->nr_filled <= scan->nr_extents && scan->nr_kinds_filled <= scan->nr_kinds &&
+	      scan->nr_kinds_filled <= VMINSPECT_MAX_KINDS, "%u", scan->nr_kinds_filled);
+	check(scan->resume > scan->start && scan->resume <= scan->end, "%" PRIx64,
+	      (uint64_t)scan->resume);
+	if ((const char *)(word + scan->nr_filled) > end)
+		return;
+	for (i = 0; i < scan->nr_kinds_filled; i++) {
+		check_entry(&kinds[i], scan->return_mask);
+		check_hidden(scan->hidden, kinds[i].frame | kinds[i].swap_type, "SCAN, a kind");
+	}
+	for (i = 0; i < scan->nr_filled; i++, word++) {
+		uint64_t kind = VMINSPECT_WORD_KIND(*word), number = VMINSPECT_WORD_NUMBER(*word);
+
+		check(kind < scan->nr_kinds_filled || kind == VMINSPECT_WORD_OTHER, "%" PRIx64,
+		      *word);
+		if (kind >= scan->nr_kinds_filled ||
+		    kinds[kind].state == VMINSPECT_STATE_NONE ||
+		    kinds[kind].state == VMINSPECT_STATE_UNMAPPED) {
+			va += number * SZ_4K;
+			continue;
+		}
+		check_hidden(scan->hidden, number, "SCAN, a word");
+		va = (va | ((1ULL << kinds[kind].page_shift) - 1)) + 1;
+		if (va > scan->end)
+			va = scan->end;
+	}
+	check(va == scan->resume, "%" PRIx64, va);
+	check_untouched((const char *)word, end);
 }
 
 static void check_translate(const struct vminspect_translate *request,
@@ -811,8 +865,18 @@ static void check_answer(const struct thread *thread, const struct call *call,
 		check(i && i < sizeof(info.version), "%zu", i);
 		break;
 	case VMINSPECT_IOC_SCAN:
-		if (!call->changed)
-			check_scan((const void *)argument, (const void *)out, end);
+		if (call->changed)
+			break;
+		if (((const struct vminspect_scan *)argument)->flags & VMINSPECT_SCAN_PACKED) {
+			/* A shorter structure does not say how many kinds there are. */
+			if (call->buffers[1] == GOOD &&
+			    call->size >= sizeof(struct vminspect_scan) &&
+			    ((const struct vminspect_scan *)argument)->kinds -
+			    (uintptr_t)thread->buffers[2] < BUFFER)
+				check_words((const void *)argument, (const void *)out, end);
+			break;
+		}
+		check_scan((const void *)argument, (const void *)out, end);
 		break;
 	case VMINSPECT_IOC_TRANSLATE:
 		if (!call->changed)

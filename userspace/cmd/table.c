@@ -19,8 +19,8 @@
 #include "table.h"
 
 /*
- * Rows that are printed together. libsmartcols lays the first ones out; those that follow take the
- * widths that it found, since it needs ten times as long for them as all else that is done for a page.
+ * Rows that are printed together. libsmartcols lays the first ones out; those that follow take
+ * the widths that it found, since it needs ten times as long for a row as all else does.
  */
 #define PORTION		128
 #define MAX_COLUMNS	32
