@@ -125,6 +125,38 @@ static void compare(const char *work, pid_t target, const char *const *commands)
 		print_figure(work, commands[i], ns[i], 1000);
 }
 
+/*
+ * What a process adds to ours, which tells all of them; of the others, what is read of it alone.
+ * It is still there, and gone afterwards.
+ */
+static void compare_one(pid_t target)
+{
+	static const char *const commands[] = {
+		"vminspect ps", "cat /proc/$P/smaps_rollup", "cat /proc/$P/smaps",
+		"cat /proc/$P/numa_maps", "true",
+	};
+	uint64_t ns[ARRAY_LEN(commands)][ROUNDS], without[2][ROUNDS];
+	int round, i;
+
+	for (round = 0; round < ROUNDS; round++)
+		for (i = 0; i < (int)ARRAY_LEN(commands); i++)
+			ns[i][round] = run(commands[i], target);
+	process_end(target);
+	/* The command itself, be it ours with all others or one that does nothing. */
+	for (round = 0; round < ROUNDS; round++)
+		without[0][round] = run(commands[0], target);
+	median(without[0], ROUNDS);
+	memcpy(without[1], ns[ARRAY_LEN(commands) - 1], sizeof(without[1]));
+	median(without[1], ROUNDS);
+	for (i = 0; i < (int)ARRAY_LEN(commands) - 1; i++) {
+		for (round = 0; round < ROUNDS; round++) {
+			check(ns[i][round] > without[!!i][ROUNDS / 2], "it costs nothing");
+			ns[i][round] -= without[!!i][ROUNDS / 2];
+		}
+		print_figure("what 2000 mappings add", commands[i], ns[i], 1000);
+	}
+}
+
 int main(void)
 {
 	const char *const mappings[] = {
@@ -146,7 +178,7 @@ int main(void)
 
 	compare("2000 mappings, one by one", mapped, mappings);
 	compare("all processes, one of 2000 mappings", mapped, all);
-	process_end(mapped);
+	compare_one(mapped);
 	pid = start(live_dense);
 	compare("16384 pages, one by one", pid, pages);
 	compare("the same as runs", pid, runs);
