@@ -82,11 +82,13 @@ static bool packed_add_run(struct vmi_packed *packed, u64 word, u64 pages)
 	return true;
 }
 
-/* The pages of a run, each of which has a word, until there is no room. Returns where that is. */
+/*
+ * The pages of a run, each of which has a word, until there is no room. Returns where that is. A run
+ * of several is one of swapped pages: a page of zeroes comes alone, frames that repeat do not.
+ */
 static unsigned long packed_add_pages(struct vmi_packed *packed, const struct packed_kind *kind,
 				      const struct vmi_run *run)
 {
-	const bool same = run->entry.flags & VMINSPECT_PAGE_ZERO;
 	const unsigned long size = 1UL << run->entry.shift;
 	u64 frame = kind->frames ? run->entry.frame : 0;
 	unsigned long va = run->va, end;
@@ -94,7 +96,7 @@ static unsigned long packed_add_pages(struct vmi_packed *packed, const struct pa
 	for (; va < run->end && packed->scan.nr < packed->scan.max; va = end) {
 		end = min(run->end, ALIGN_DOWN(va, size) + size);
 		packed->scan.words[packed->scan.nr++] = kind->word + frame;
-		if (kind->frames && !same)
+		if (kind->frames)
 			frame += (end - va) >> PAGE_SHIFT;
 	}
 	return va;

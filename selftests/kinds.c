@@ -464,6 +464,24 @@ TEST_F_TIMEOUT(kinds, swapped_page_of_which_nothing_else_is_told, TIMEOUT)
 }
 
 /* What stands in one mapping says nothing of another, nor does a page that others are not like. */
+/* Each differs from the one before; the third kind takes the turn of the first. */
+TEST_F_TIMEOUT(kinds, pages_of_three_kinds_that_take_turns, TIMEOUT)
+{
+	char *map = map_small(5 * SZ_4K);
+
+	ASSERT_NE(NULL, map);
+	memset(map, 1, 5 * SZ_4K);
+	ASSERT_EQ(0, page_out(map + SZ_4K, SZ_4K));
+	ASSERT_EQ(0, page_out(map + 3 * SZ_4K, SZ_4K));
+	ASSERT_EQ(0, clear_refs(getpid(), "4"));
+	map[3 * SZ_4K] = 2;
+	ASSERT_EQ(0, page_out(map + 3 * SZ_4K, SZ_4K));
+	EXPECT_LOOKS("swapped 4K exclusive", map + SZ_4K);
+	EXPECT_LOOKS("swapped 4K soft_dirty exclusive", map + 3 * SZ_4K);
+	EXPECT_EQ(NULL, look_range(&self->look, map, 5 * SZ_4K));
+	munmap(map, 5 * SZ_4K);
+}
+
 TEST_F_TIMEOUT(kinds, empty_page_after_one_that_is_there, TIMEOUT)
 {
 	char *map = map_small(64 * SZ_4K);
