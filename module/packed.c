@@ -83,8 +83,8 @@ static bool packed_add_run(struct vmi_packed *packed, u64 word, u64 pages)
 }
 
 /*
- * The pages of a run, each of which has a word, until there is no room. Returns where that is. A run
- * of several is one of swapped pages: a page of zeroes comes alone, frames that repeat do not.
+ * The pages of a run, each of which has a word, until there is no room. Returns where that is. A
+ * run of several is one of swapped pages: a page of zeroes, whose frame repeats, comes alone.
  */
 static unsigned long packed_add_pages(struct vmi_packed *packed, const struct packed_kind *kind,
 				      const struct vmi_run *run)
