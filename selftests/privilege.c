@@ -77,7 +77,8 @@ static int shell(void *command)
 	return 127;
 }
 
-#define SWAP_ON_FIRST	"exec >/dev/null 2>&1; modprobe zram num_devices=2 &&"		\
+/* Another test may have left it with fewer devices. */
+#define SWAP_ON_FIRST	"exec >/dev/null 2>&1; rmmod zram; modprobe zram num_devices=2 &&"	\
 			"echo 64M >/sys/block/zram0/disksize && mkswap /dev/zram0 &&"	\
 			"swapon /dev/zram0 && swapoff /dev/zram0 && swapon -p 100 /dev/zram0"
 #define SWAP_ON_SECOND	"exec >/dev/null 2>&1; test -b /dev/zram1 &&"			\
