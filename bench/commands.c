@@ -43,15 +43,13 @@ static int live_mapped(void)
 	return 0;
 }
 
-static char *dense;
-
 /* Of one, whose pages have frames as they came; and a file of addresses in it. */
 static int live_dense(void)
 {
 	FILE *file = fopen(ADDRESS_FILE, "w");
+	char *dense = map_small(DENSE);
 	size_t i;
 
-	dense = map_small(DENSE);
 	if (!file || !dense)
 		return 1;
 	memset(dense, 1, DENSE);
