@@ -18,11 +18,13 @@
 #include <linux/err.h>
 #include <linux/fdtable.h>
 #include <linux/file.h>
+#include <linux/idr.h>
 #include <linux/kallsyms.h>
 #include <linux/kvm_host.h>
 #include <linux/magic.h>
 #include <linux/mem_encrypt.h>
 #include <linux/module.h>
+#include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -391,7 +393,7 @@ static bool guest_look_on(struct files_struct *files, unsigned int *fd, struct f
 }
 
 /*
- * The first VM of a process from a descriptor on, or NULL. RCU keeps the task, its lock the table,
+ * The first VM of a process from a descriptor on, or NULL. The process's lock keeps its table,
  * which it may exchange for another in between.
  */
 static struct file *guest_vm_of(struct task_struct *task, unsigned int *fd)
@@ -403,8 +405,30 @@ static struct file *guest_vm_of(struct task_struct *task, unsigned int *fd)
 		task_lock(task);
 		more = task->files && guest_look_on(task->files, fd, &found);
 		task_unlock(task);
-	} while (more && !found);
+		cond_resched();
+	} while (more && !found && !fatal_signal_pending(current));
 	return found;
+}
+
+/*
+ * What has the number @nr, or the next one that there is: as next_tgid() in fs/proc/base.c finds
+ * processes, but one number at a time.
+ *
+ * @task: out: a reference to the process, or NULL: what has that number is none
+ *
+ * Return: false: there is no such number
+ */
+static bool guest_next_process(pid_t *nr, struct task_struct **task)
+{
+	struct pid *pid;
+
+	rcu_read_lock();
+	pid = idr_get_next(&init_pid_ns.idr, nr);
+	*task = pid ? pid_task(pid, PIDTYPE_TGID) : NULL;
+	if (*task)
+		get_task_struct(*task);
+	rcu_read_unlock();
+	return pid;
 }
 
 /**
@@ -412,35 +436,33 @@ static struct file *guest_vm_of(struct task_struct *task, unsigned int *fd)
  * @tgid: in and out: the process that has it open
  * @fd: in and out: its descriptor there, from which on is looked
  *
- * Return: its file, for fput(); NULL after the last one
+ * However many processes and descriptors there are, nothing is held for more than
+ * GUEST_DESCRIPTORS of them, and who waits for the answer may be killed.
+ *
+ * Return: its file, for fput(); NULL after the last one, or for a fatal signal
+ *
+ * Context: may sleep.
  */
 struct file *vmi_guest_next_vm(pid_t *tgid, unsigned int *fd)
 {
-	pid_t from = *tgid;
-	unsigned int from_fd = *fd;
 	struct task_struct *task;
-	struct file *found = NULL;
+	struct file *found;
+	pid_t nr = *tgid;
 
-	/* preemptible; its length is that of the list of processes */
-	rcu_read_lock();
-	for_each_process(task) {
-		pid_t nr = task_tgid_nr(task);
-		unsigned int at = nr == from ? from_fd : 0;
-		struct file *vm;
-
-		if (nr < from || (found && nr > *tgid))
-			continue;
-		vm = guest_vm_of(task, &at);
-		if (!vm)
-			continue;
-		if (found)
-			fput(found);
-		found = vm;
+	while (!fatal_signal_pending(current) && guest_next_process(&nr, &task)) {
+		if (nr != *tgid)
+			*fd = 0;
 		*tgid = nr;
-		*fd = at;
+		if (task) {
+			found = guest_vm_of(task, fd);
+			put_task_struct(task);
+			if (found)
+				return found;
+		}
+		nr++;
+		cond_resched();
 	}
-	rcu_read_unlock();
-	return found;
+	return NULL;
 }
 
 static int guest_do_slot(struct vmi_guest *guest, void *arg)

@@ -20,7 +20,8 @@ static struct vmi_packed *packed_of(struct vmi_walk *walk)
 
 /*
  * The number of what is said, where a word has it; NO_WORD: there is no room for another. Few are
- * found in a call, and those looked for last stand last.
+ * found in a call, and those looked for last stand last. If then there is no room for the word,
+ * what is said stands there without one.
  */
 static u64 packed_number(struct vmi_packed *packed, const struct vminspect_entry *said)
 {

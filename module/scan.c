@@ -213,28 +213,33 @@ static __always_inline const struct scan_kind *scan_kind(struct vmi_scan *scan,
 	return likely(like) ? like : scan_make_kind(scan, kind);
 }
 
+/*
+ * Where frames are not to be told, whatever slots in whatever areas they have: neither runs nor the
+ * time they take may tell.
+ */
+static __always_inline bool scan_kind_has(const struct vmi_scan *scan,
+					  const struct vmi_kind *kind, u64 raw)
+{
+	if (!scan->frames && kind->entry.state == VMINSPECT_STATE_SWAPPED)
+		return vmi_kind_has_any_slot(kind, raw);
+	return vmi_kind_has(kind, raw);
+}
+
 /**
  * vmi_scan_count_alike() - the first of some entries is of a kind: how many are?
  * @scan: the scan
  * @kind: the kind
  * @entries: the entries
  * @nr: how many, at least 1
- *
- * Where frames are not to be told, whatever slots in whatever areas they have: neither runs nor the
- * time they take may tell.
  */
 unsigned long vmi_scan_count_alike(const struct vmi_scan *scan, const struct vmi_kind *kind,
 				   const u64 *entries, unsigned long nr)
 {
-	const bool any_slot = !scan->frames && kind->entry.state == VMINSPECT_STATE_SWAPPED;
 	unsigned long i;
-	u64 raw;
 
-	for (i = 1; i < nr; i++) {
-		raw = READ_ONCE(entries[i]);
-		if (any_slot ? !vmi_kind_has_any_slot(kind, raw) : !vmi_kind_has(kind, raw))
+	for (i = 1; i < nr; i++)
+		if (!scan_kind_has(scan, kind, READ_ONCE(entries[i])))
 			break;
-	}
 	return i;
 }
 
@@ -267,7 +272,7 @@ static unsigned long scan_take_each(struct vmi_scan *scan, const struct vmi_kind
 		scan->walk.budget -= VMI_WALK_RUN_COST;
 		if (++i < nr)
 			raw = READ_ONCE(entries[i]);
-	} while (i < nr && vmi_kind_has(kind, raw) &&
+	} while (i < nr && scan_kind_has(scan, kind, raw) &&
 		 scan->walk.budget > VMI_WALK_LEAST_BUDGET);
 	return i;
 }
@@ -593,8 +598,9 @@ static int batch_run(struct vmi_target *target, struct vmi_walk *walk, batch_fn 
 		else
 			ret = batch_try(target, walk, batch);
 	}
-	if (walk->busy)
+	if (walk->busy)	/* once: the next batch may end before the walk begins */
 		fput(walk->busy);
+	walk->busy = NULL;
 	return min(ret, 0);
 }
 

@@ -2,17 +2,21 @@
 /*
  * Promise: what one hold of the lock covers is bounded, whatever an address space looks
  * like; whoever wants the tables of a hugetlb file for itself, a scan gets its turn; and
- * while it waits for it any signal ends the call, once something is done.
+ * while it waits for it any signal ends the call, once something is done, and so does the end of
+ * the target, once.
  *
  * machines: default cpu1 cpu4
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/time.h>
@@ -22,6 +26,7 @@
 #include "kselftest_harness.h"
 
 #include "common.h"
+#include "recorder.h"
 
 #define TIMEOUT		180
 #define BASE		((char *)(1UL << 45))	/* where the kernel maps nothing by itself */
@@ -88,9 +93,11 @@ FIXTURE_TEARDOWN(bounds)
 }
 
 /* How many holds of the lock a scan takes. All states are selected, so all is reported. */
-static long batches(int device, const char *start, size_t size, uint64_t return_mask)
+static long batches_as(int device, const char *start, size_t size, uint64_t return_mask,
+		       uint32_t flags)
 {
 	const struct vminspect_scan scan = {
+		.flags = flags,
 		.category_anyof_mask = VMINSPECT_CAT_STATES,
 		.return_mask = return_mask,
 	};
@@ -102,11 +109,17 @@ static long batches(int device, const char *start, size_t size, uint64_t return_
 	return probe_hits(BATCH) - before;
 }
 
+static long batches(int device, const char *start, size_t size, uint64_t return_mask)
+{
+	return batches_as(device, start, size, return_mask, 0);
+}
+
 /*
  * The most pages that one hold of such a scan covers: from where it begins to where the next one
  * does. 0 if that can't be told.
  */
-static size_t largest_hold(int device, const char *start, size_t size, uint64_t return_mask)
+static size_t largest_hold(int device, const char *start, size_t size, uint64_t return_mask,
+			   uint32_t flags)
 {
 	uint64_t end = (uintptr_t)start + size, from = 0, next;
 	size_t largest = 0, holds = 0;
@@ -115,7 +128,7 @@ static size_t largest_hold(int device, const char *start, size_t size, uint64_t 
 	long nr;
 
 	close(open(TRACING "trace", O_WRONLY | O_TRUNC));	/* empties it */
-	nr = batches(device, start, size, return_mask);
+	nr = batches_as(device, start, size, return_mask, flags);
 	trace = fopen(TRACING "trace", "r");
 	if (!trace || nr <= 0)
 		return 0;
@@ -199,23 +212,65 @@ TEST_F_TIMEOUT(bounds, hold_covers_few_corners_of_a_sparse_page_cache, TIMEOUT)
 TEST_F_TIMEOUT(bounds, hold_ends_inside_a_table_of_pages_that_are_looked_at, TIMEOUT)
 {
 	char *map = map_small(8 * SZ_2M);
-	size_t looked_at, others;
+	size_t looked_at, others, words;
 
 	ASSERT_NE(NULL, map);
 	memset(map, 1, 8 * SZ_2M);
 	EXPECT_LE(8 * 2, batches(self->device, map, 8 * SZ_2M, RETURN_ALL));
 	/* None of them is much longer than another. Of those looked at each costs 8 for that ... */
-	looked_at = largest_hold(self->device, map, 8 * SZ_2M, RETURN_ALL);
+	looked_at = largest_hold(self->device, map, 8 * SZ_2M, RETURN_ALL, 0);
+	EXPECT_LT(0, looked_at);
+	EXPECT_GE(4096 / 8 + 1, looked_at);
+	looked_at = largest_hold(self->device, map, 8 * SZ_2M, RETURN_ALL, VMINSPECT_SCAN_PACKED);
 	EXPECT_LT(0, looked_at);
 	EXPECT_GE(4096 / 8 + 1, looked_at);
 	/* ... and of others a hold goes on to the end of a table at most. */
-	others = largest_hold(self->device, map, 8 * SZ_2M, 0);
+	others = largest_hold(self->device, map, 8 * SZ_2M, 0, 0);
 	EXPECT_LT(0, others);
 	EXPECT_GE(4096 + 512, others);
-	TH_LOG("%zu pages, and %zu that are not looked at", looked_at, others);
+	words = largest_hold(self->device, map, 8 * SZ_2M, VMINSPECT_RETURN_FRAME,
+			     VMINSPECT_SCAN_PACKED);
+	EXPECT_LT(0, words);
+	EXPECT_GE(4096 + 512, words);
+	TH_LOG("%zu pages; %zu that are not looked at; in words %zu", looked_at, others, words);
 	/* Without that they are few, if memory was not all in pieces. */
 	EXPECT_GE(8 * 2, batches(self->device, map, 8 * SZ_2M, 0));
 	munmap(map, 8 * SZ_2M);
+}
+
+#define AREA_PAGES	2048UL
+
+/* Slots are not told, nor by how long it takes where areas take turns. */
+TEST_F_TIMEOUT(bounds, holds_are_as_many_wherever_pages_went, TIMEOUT)
+{
+	static const uint32_t flags[] = { 0, VMINSPECT_SCAN_PAGES, VMINSPECT_SCAN_PACKED };
+	char *map = map_small(AREA_PAGES * SZ_4K);
+	long holds[ARRAY_LEN(flags)];
+	int pagemap = pagemap_open(getpid());
+	size_t i;
+
+	ASSERT_NE(NULL, map);
+	memset(map, 1, AREA_PAGES * SZ_4K);
+	ASSERT_EQ(0, page_out(map, AREA_PAGES * SZ_4K));
+	for (i = 0; i < ARRAY_LEN(flags); i++)
+		holds[i] = batches_as(self->device, map, AREA_PAGES * SZ_4K, 0, flags[i]);
+
+	memset(map, 1, AREA_PAGES * SZ_4K);
+	drain_new_pages();
+	for (i = 0; i < AREA_PAGES; i += 2)
+		ASSERT_EQ(0, page_out(map + i * SZ_4K, SZ_4K));
+	ASSERT_EQ(0, place_set_up("zram"));
+	for (i = 1; i < AREA_PAGES; i += 2)
+		ASSERT_EQ(0, page_out(map + i * SZ_4K, SZ_4K));
+	/* The first ones went to slots that had been taken before the second area was there. */
+	EXPECT_NE(PM_SWAP_TYPE(pagemap_entry(pagemap, map + (AREA_PAGES - 2) * SZ_4K)),
+		  PM_SWAP_TYPE(pagemap_entry(pagemap, map + (AREA_PAGES - 1) * SZ_4K)));
+	for (i = 0; i < ARRAY_LEN(flags); i++)
+		EXPECT_EQ(holds[i],
+			  batches_as(self->device, map, AREA_PAGES * SZ_4K, 0, flags[i]));
+	munmap(map, AREA_PAGES * SZ_4K);
+	place_tear_down("zram");
+	close(pagemap);
 }
 
 #define ADDRESSES	4096
@@ -266,13 +321,13 @@ TEST_F_TIMEOUT(bounds, hold_covers_few_addresses, TIMEOUT)
 #define HUGE_PAGES	64
 #define WRITERS		32
 
-struct storm {
+struct contest {
 	char *anon;	/* SZ_2M of ordinary memory, and right behind it ... */
 	char *huge;	/* ... the file, of which half is there */
 	pid_t pids[WRITERS];
 };
 
-static int storm_write(char *huge)
+static int contest_write(char *huge)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;)
@@ -280,39 +335,39 @@ static int storm_write(char *huge)
 	return 0;
 }
 
-static bool storm_start(struct storm *storm)
+static bool contest_start(struct contest *contest)
 {
 	int fd, i;
 
 	hugetlb_reserve(SZ_2M, HUGE_PAGES);
 	fd = memfd(HUGE_PAGES * SZ_2M, MFD_HUGETLB);
-	storm->anon = BASE;
-	storm->huge = BASE + SZ_2M;
+	contest->anon = BASE;
+	contest->huge = BASE + SZ_2M;
 	if (fd < 0 ||
-	    mmap(storm->anon, SZ_2M, PROT_READ | PROT_WRITE,
+	    mmap(contest->anon, SZ_2M, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
-	    mmap(storm->huge, HUGE_PAGES * SZ_2M, PROT_READ | PROT_WRITE,
+	    mmap(contest->huge, HUGE_PAGES * SZ_2M, PROT_READ | PROT_WRITE,
 		 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED)
 		return false;
 	close(fd);
-	memset(storm->anon, 1, SZ_2M);
+	memset(contest->anon, 1, SZ_2M);
 	for (i = 0; i < HUGE_PAGES / 2; i++)
-		storm->huge[i * SZ_2M] = 1;
+		contest->huge[i * SZ_2M] = 1;
 	for (i = 0; i < WRITERS; i++) {
-		storm->pids[i] = fork();
-		if (!storm->pids[i])
-			_exit(storm_write(storm->huge));
+		contest->pids[i] = fork();
+		if (!contest->pids[i])
+			_exit(contest_write(contest->huge));
 	}
 	return true;
 }
 
-static void storm_end(struct storm *storm)
+static void contest_end(struct contest *contest)
 {
 	int i;
 
 	for (i = 0; i < WRITERS; i++)
-		process_end(storm->pids[i]);
-	munmap(storm->anon, SZ_2M + HUGE_PAGES * SZ_2M);
+		process_end(contest->pids[i]);
+	munmap(contest->anon, SZ_2M + HUGE_PAGES * SZ_2M);
 }
 
 static void no_op(int signal)
@@ -336,35 +391,35 @@ static void signals_every(long usec)
 TEST_F_TIMEOUT(bounds, scan_gets_its_turn_among_many_who_change_a_hugetlb_file, TIMEOUT)
 {
 	struct vminspect_entry entry;
-	struct storm storm;
+	struct contest contest;
 	long present = 0;
 	int i;
 
-	ASSERT_TRUE(storm_start(&storm));
+	ASSERT_TRUE(contest_start(&contest));
 	for (i = 0; i < SCANS; i++) {
 		present = 0;
-		EXPECT_EQ(0, device_extents(self->device, (uintptr_t)storm.huge,
-					    (uintptr_t)storm.huge + HUGE_PAGES / 2 * SZ_2M, NULL,
+		EXPECT_EQ(0, device_extents(self->device, (uintptr_t)contest.huge,
+					    (uintptr_t)contest.huge + HUGE_PAGES / 2 * SZ_2M, NULL,
 					    count_extent, &present));
 		EXPECT_LE(1, present);
-		EXPECT_EQ(0, device_lookup(self->device, storm.huge, &entry));
+		EXPECT_EQ(0, device_lookup(self->device, contest.huge, &entry));
 		EXPECT_EQ(VMINSPECT_STATE_PRESENT, entry.state);
 	}
-	storm_end(&storm);
+	contest_end(&contest);
 }
 
 TEST_F_TIMEOUT(bounds, signal_ends_a_scan_that_waits_for_a_hugetlb_file, TIMEOUT)
 {
 	struct vminspect_extent extents[512];
-	struct storm storm;
+	struct contest contest;
 	int tries, early = 0;
 
-	ASSERT_TRUE(storm_start(&storm));
+	ASSERT_TRUE(contest_start(&contest));
 	signals_every(2000);
 	for (tries = 0; tries < 20000 && early < 3; tries++) {
 		struct vminspect_scan scan = {
-			.start = (uintptr_t)storm.anon,
-			.end = (uintptr_t)storm.huge + HUGE_PAGES * SZ_2M,
+			.start = (uintptr_t)contest.anon,
+			.end = (uintptr_t)contest.huge + HUGE_PAGES * SZ_2M,
 			.extents = (uintptr_t)extents,
 			.nr_extents = ARRAY_LEN(extents),
 			.category_anyof_mask = STATES_WITH_ENTRY,
@@ -373,11 +428,97 @@ TEST_F_TIMEOUT(bounds, signal_ends_a_scan_that_waits_for_a_hugetlb_file, TIMEOUT
 
 		ASSERT_EQ(0, device_scan(self->device, &scan));
 		ASSERT_LT(scan.start, scan.resume);
-		early += scan.resume == (uintptr_t)storm.huge;
+		early += scan.resume == (uintptr_t)contest.huge;
 	}
 	signals_every(0);
 	EXPECT_EQ(3, early);
-	storm_end(&storm);
+	contest_end(&contest);
+}
+
+#define DEATHS	60
+
+/* A page of a scan's answer, and who is killed as soon as the module writes to it. */
+struct trap {
+	int uffd;
+	char *page;
+	pid_t target;
+	pthread_t thread;
+};
+
+static void *trap_spring(void *arg)
+{
+	static const char zero[SZ_4K];
+	struct trap *trap = arg;
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)trap->page, .src = (uintptr_t)zero, .len = SZ_4K,
+	};
+	struct uffd_msg message;
+
+	while (read(trap->uffd, &message, sizeof(message)) == sizeof(message)) {
+		process_end(trap->target);
+		trap->target = 0;
+		ioctl(trap->uffd, UFFDIO_COPY, &copy);
+	}
+	return NULL;
+}
+
+static bool trap_set(struct trap *trap)
+{
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	trap->uffd = uffd_open();
+	trap->page = map_small(SZ_4K);
+	reg.range.start = (uintptr_t)trap->page;
+	reg.range.len = SZ_4K;
+	return trap->uffd >= 0 && trap->page && !ioctl(trap->uffd, UFFDIO_REGISTER, &reg) &&
+	       !pthread_create(&trap->thread, NULL, trap_spring, trap);
+}
+
+static void contest_watch(void *arg)
+{
+	struct contest *contest = arg;
+
+	memset(contest->anon, 1, SZ_2M);
+}
+
+/*
+ * The batch that met the file is over, and its answer is copied out; no other one begins. What
+ * that one held of the file was once let go of twice, and the file was gone under those who had it
+ * mapped.
+ */
+TEST_F_TIMEOUT(bounds, target_dies_before_its_hugetlb_file_is_waited_for, TIMEOUT)
+{
+	struct trap trap = { };
+	struct contest contest;
+	int tries, died = 0;
+
+	ASSERT_TRUE(trap_set(&trap));
+	ASSERT_TRUE(contest_start(&contest));
+	for (tries = 0; tries < 1000 && died < DEATHS; tries++) {
+		struct vminspect_scan scan = {
+			.start = (uintptr_t)contest.huge - 16 * SZ_4K,
+			.end = (uintptr_t)contest.huge + HUGE_PAGES * SZ_2M,
+			.extents = (uintptr_t)trap.page,
+			.nr_extents = SZ_4K / sizeof(struct vminspect_extent),
+			.return_mask = VMINSPECT_RETURN_FRAME,
+		};
+		int device, ret;
+
+		trap.target = child_stopped(contest_watch, &contest);
+		ASSERT_LT(0, trap.target);
+		device = device_bound(trap.target);
+		ASSERT_LE(0, device);
+		ASSERT_EQ(0, madvise(trap.page, SZ_4K, MADV_DONTNEED));
+		ret = device_scan(device, &scan);
+		ASSERT_TRUE(!ret || ret == -ESRCH);
+		died += ret == -ESRCH;
+		if (trap.target)
+			process_end(trap.target);
+		close(device);
+	}
+	EXPECT_EQ(DEATHS, died);
+	contest_end(&contest);
+	close(trap.uffd);
 }
 
 TEST_HARNESS_MAIN

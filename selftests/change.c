@@ -439,7 +439,7 @@ static int scan_arena(struct scanner *scanner, struct vminspect_scan scan, uint3
 
 		scan.start = start;
 		scan.end = BASE + ARENA_SIZE;
-		ret = device_scan(scanner->device, &scan);
+		ret = device_scan_extents(scanner->device, &scan);
 		if (ret)
 			return ret;
 		judge_reply(scanner, &scan, all);
@@ -523,6 +523,10 @@ static const struct vminspect_scan scans[] = {
 	  .flags = VMINSPECT_SCAN_PAGES,
 	  .category_anyof_mask = VMINSPECT_CAT(VMINSPECT_STATE_PRESENT) |
 				 VMINSPECT_CAT(VMINSPECT_STATE_SWAPPED) },
+	{ .return_mask = RETURN_ALL, .split_mask = VMINSPECT_PAGE_FLAGS,
+	  .flags = VMINSPECT_SCAN_PACKED },
+	{ .return_mask = RETURN_QUICK, .split_mask = RETURN_QUICK & VMINSPECT_PAGE_FLAGS,
+	  .flags = VMINSPECT_SCAN_PACKED },
 };
 
 /* One look in some way. 0 or -errno. */

@@ -145,6 +145,12 @@ int device_scan_words(int device, struct vminspect_scan *scan)
 	return ret;
 }
 
+int device_scan_extents(int device, struct vminspect_scan *scan)
+{
+	return scan->flags & VMINSPECT_SCAN_PACKED ? device_scan_words(device, scan) :
+						     device_scan(device, scan);
+}
+
 int device_translate(int device, const uint64_t *addresses,
 		     struct vminspect_entry *entries, uint32_t nr,
 		     uint64_t return_mask)
@@ -199,8 +205,7 @@ int device_extents(int device, uint64_t start, uint64_t end,
 	request.nr_extents = ARRAY_LEN(extents);
 	while (start < end) {
 		request.start = start;
-		ret = request.flags & VMINSPECT_SCAN_PACKED ? device_scan_words(device, &request) :
-							      device_scan(device, &request);
+		ret = device_scan_extents(device, &request);
 		if (ret)
 			return ret;
 		for (i = 0; i < request.nr_filled; i++) {

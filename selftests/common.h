@@ -41,6 +41,8 @@ int device_scan(int device, struct vminspect_scan *scan);
  * them, but that all flags split the runs of those without one. EPROTO: they make no sense.
  */
 int device_scan_words(int device, struct vminspect_scan *scan);
+/* In words if its flags say so, else as device_scan(): extents in any case. */
+int device_scan_extents(int device, struct vminspect_scan *scan);
 int device_translate(int device, const uint64_t *addresses,
 		     struct vminspect_entry *entries, uint32_t nr,
 		     uint64_t return_mask);	/* number done, or -errno */

@@ -196,8 +196,7 @@ static int scan_once(int device, struct vminspect_scan *scan, struct vminspect_e
 {
 	scan->extents = (uintptr_t)extents;
 	scan->nr_extents = nr;
-	return scan->flags & VMINSPECT_SCAN_PACKED ? device_scan_words(device, scan) :
-						     device_scan(device, scan);
+	return device_scan_extents(device, scan);
 }
 
 /*

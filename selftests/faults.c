@@ -231,6 +231,18 @@ static int do_scan(void)
 	return device_scan(with.device, &scan);
 }
 
+static int do_scan_words(void)
+{
+	static struct vminspect_extent extents[600];
+	struct vminspect_scan scan = {
+		.start = (uintptr_t)with.map, .end = (uintptr_t)with.map + SZ_2M,
+		.extents = (uintptr_t)extents, .nr_extents = ARRAY_LEN(extents),
+		.return_mask = RETURN_ALL,
+	};
+
+	return device_scan_words(with.device, &scan);
+}
+
 static int do_translate(void)
 {
 	struct vminspect_entry entries[100];
@@ -533,6 +545,7 @@ TEST_F_TIMEOUT(faults, of_looking, TIMEOUT)
 	EXPECT_LT(0, fail_each(_metadata, "open", do_open, 0));
 	fail_each(_metadata, "INFO", do_info, 0);
 	fail_each(_metadata, "SCAN", do_scan, 0);
+	EXPECT_LT(0, fail_each(_metadata, "SCAN in words", do_scan_words, 0));
 	EXPECT_LT(0, fail_each(_metadata, "TRANSLATE", do_translate, 0));
 	fail_each(_metadata, "WALK", do_walk, 0);
 	EXPECT_LT(0, fail_each(_metadata, "SWAP", do_swap, 0));

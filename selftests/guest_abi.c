@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -352,6 +354,60 @@ TEST_F(guest, keeps_module_and_kvm_while_it_is_open)
 	self->vm = -1;
 	self->vcpu = -1;
 	self->device = -1;
+}
+
+#define MANY_PROCESSES	1500
+#define MANY_FILES	(1U << 20)
+
+static int wait_for_ever(void *arg)
+{
+	(void)arg;
+	while (pause())		/* -1, when a signal was handled */
+		;
+	return 0;
+}
+
+static int read_the_list(void *arg)
+{
+	static char text[4096];
+	int fd = open("/sys/kernel/debug/vminspect/guests", O_RDONLY);
+
+	(void)arg;
+	while (read(fd, text, sizeof(text)) > 0)
+		;
+	return 0;
+}
+
+/*
+ * However many descriptors there are to be looked at, the kernel does other things in between, or
+ * its watchdog would bark; and who does not want to wait for the end may be killed.
+ */
+TEST_F_TIMEOUT(guest, list_of_a_machine_with_many_descriptors, 300)
+{
+	const struct rlimit files = { MANY_FILES, MANY_FILES };
+	const struct rlimit processes = { RLIM_INFINITY, RLIM_INFINITY };
+	static pid_t pids[MANY_PROCESSES];
+	static char stack[65536];
+	pid_t reader;
+	int i;
+
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &files));
+	ASSERT_EQ(0, setrlimit(RLIMIT_NPROC, &processes));
+	close(self->vm);	/* nobody has one that would be found before the end */
+	self->vm = -1;
+	ASSERT_EQ((int)MANY_FILES - 1, dup2(self->device, MANY_FILES - 1));
+	for (i = 0; i < MANY_PROCESSES; i++) {
+		pids[i] = clone(wait_for_ever, stack + sizeof(stack) - 64,
+				CLONE_FILES | CLONE_VM | SIGCHLD, NULL);
+		ASSERT_LT(0, pids[i]);
+	}
+	reader = fork();
+	if (!reader)
+		_exit(read_the_list(NULL));
+	usleep(200000);
+	process_end(reader);
+	for (i = 0; i < MANY_PROCESSES; i++)
+		process_end(pids[i]);
 }
 
 TEST_HARNESS_MAIN

@@ -463,7 +463,6 @@ TEST_F_TIMEOUT(kinds, swapped_page_of_which_nothing_else_is_told, TIMEOUT)
 	munmap(map, 64 * SZ_4K);
 }
 
-/* What stands in one mapping says nothing of another, nor does a page that others are not like. */
 /* Each differs from the one before; the third kind takes the turn of the first. */
 TEST_F_TIMEOUT(kinds, pages_of_three_kinds_that_take_turns, TIMEOUT)
 {
@@ -482,6 +481,7 @@ TEST_F_TIMEOUT(kinds, pages_of_three_kinds_that_take_turns, TIMEOUT)
 	munmap(map, 5 * SZ_4K);
 }
 
+/* What stands in one mapping says nothing of another, nor does a page that others are not like. */
 TEST_F_TIMEOUT(kinds, empty_page_after_one_that_is_there, TIMEOUT)
 {
 	char *map = map_small(64 * SZ_4K);

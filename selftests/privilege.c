@@ -118,14 +118,19 @@ static void target_make(void *arg)
 		_exit(1);
 }
 
+/* What a scan returns. */
+enum { RUNS, PAGES, WORDS, NR_FORMS };
+
 /*
  * All that can be asked of the target, with every byte that came back.
  */
 struct replies {
 	struct vminspect_info info;
 	struct vminspect_bind bind;
-	struct vminspect_scan scan[2];
+	struct vminspect_scan scan[NR_FORMS];
 	struct vminspect_extent extents[2][2 * NR_PAGES];
+	uint64_t words[2 * NR_PAGES];
+	struct vminspect_entry kinds[VMINSPECT_MAX_KINDS];
 	struct vminspect_translate translate;
 	uint64_t addresses[NR_PAGES];
 	struct vminspect_entry entries[NR_PAGES];
@@ -134,19 +139,26 @@ struct replies {
 };
 
 static int replies_scan(struct replies *replies, int device, const char *map, uint64_t mask,
-			int pages)
+			int form)
 {
-	struct vminspect_scan *scan = &replies->scan[pages];
+	struct vminspect_scan *scan = &replies->scan[form];
 
 	*scan = (struct vminspect_scan){
-		.flags = pages ? VMINSPECT_SCAN_PAGES : 0,
 		.start = (uintptr_t)map,
 		.end = (uintptr_t)map + NR_PAGES * SZ_4K,
-		.extents = (uintptr_t)replies->extents[pages],
 		.nr_extents = 2 * NR_PAGES,
 		.return_mask = mask,
-		.split_mask = mask & VMINSPECT_PAGE_FLAGS,
 	};
+	if (form == WORDS) {
+		scan->flags = VMINSPECT_SCAN_PACKED;
+		scan->extents = (uintptr_t)replies->words;
+		scan->kinds = (uintptr_t)replies->kinds;
+		scan->nr_kinds = ARRAY_LEN(replies->kinds);
+	} else {
+		scan->flags = form == PAGES ? VMINSPECT_SCAN_PAGES : 0;
+		scan->extents = (uintptr_t)replies->extents[form];
+		scan->split_mask = mask & VMINSPECT_PAGE_FLAGS;
+	}
 	return device_scan(device, scan);
 }
 
@@ -178,8 +190,9 @@ static void replies_normalize(struct replies *replies)
 	replies->translate.addresses = 0;
 	replies->translate.entries = 0;
 	replies->translate.return_mask = 0;
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < NR_FORMS; i++) {
 		replies->scan[i].extents = 0;
+		replies->scan[i].kinds = 0;
 		replies->scan[i].return_mask = 0;
 		replies->scan[i].split_mask = 0;
 	}
@@ -196,7 +209,7 @@ static int replies_take(struct replies *replies, int device, int pagemap, const 
 	replies->bind.fd = pagemap;
 	if (!ret && ioctl(device, VMINSPECT_IOC_BIND, &replies->bind))
 		ret = -errno;
-	for (i = 0; i < 2 && !ret; i++)
+	for (i = 0; i < NR_FORMS && !ret; i++)
 		ret = replies_scan(replies, device, map, mask, i);
 	if (!ret)
 		ret = replies_translate(replies, device, map, mask);
@@ -214,8 +227,8 @@ static void replies_censor(struct replies *replies, uint32_t hidden)
 
 	replies->info.hidden = hidden;
 	replies->bind.hidden = hidden;
-	replies->scan[0].hidden = hidden;
-	replies->scan[1].hidden = hidden;
+	for (i = 0; i < NR_FORMS; i++)
+		replies->scan[i].hidden = hidden;
 	replies->translate.hidden = hidden;
 	for (i = 0; i < NR_PAGES; i++) {
 		walk = &replies->walks[i];
@@ -323,10 +336,26 @@ static const uint64_t masks[] = {
 	VMINSPECT_RETURN_FRAME,
 };
 
+/* Is there a frame or a slot in any word? */
+static bool words_tell(const struct replies *replies)
+{
+	const struct vminspect_entry *kind;
+	uint64_t told = 0;
+	uint32_t i;
+
+	for (i = 0; i < replies->scan[WORDS].nr_filled; i++) {
+		kind = &replies->kinds[VMINSPECT_WORD_KIND(replies->words[i])];
+		told |= kind->frame | kind->swap_type;
+		if (kind->state != VMINSPECT_STATE_NONE && kind->state != VMINSPECT_STATE_UNMAPPED)
+			told |= VMINSPECT_WORD_NUMBER(replies->words[i]);
+	}
+	return told;
+}
+
 /* Is there a frame or a slot in any of them? */
 static bool replies_tell(const struct replies *replies)
 {
-	uint64_t told = 0;
+	uint64_t told = words_tell(replies);
 	int i, j;
 
 	for (i = 0; i < 2; i++)
@@ -382,6 +411,7 @@ TEST_F(anybody, root_sees_frames_and_slots)
 	EXPECT_EQ(VMINSPECT_STATE_SWAPPED, entries[SWAPPED_AT].state);
 	EXPECT_NE(0, entries[SWAPPED_AT + 1].frame);
 	EXPECT_TRUE(replies_tell(self->replies));
+	EXPECT_TRUE(words_tell(self->replies));
 	if (!self->swap)
 		return;
 	for (i = SWAPPED_AT; i < SWAPPED_AT + 7; i++)
@@ -424,6 +454,8 @@ static void expect_alike(struct __test_metadata *_metadata, struct _test_data_an
 	EXPECT_EQ(0, memcmp(&root.bind, &user->bind, sizeof(user->bind)));
 	EXPECT_EQ(0, memcmp(root.scan, user->scan, sizeof(user->scan)));
 	EXPECT_EQ(0, memcmp(root.extents, user->extents, sizeof(user->extents)));
+	EXPECT_EQ(0, memcmp(root.words, user->words, sizeof(user->words)));
+	EXPECT_EQ(0, memcmp(root.kinds, user->kinds, sizeof(user->kinds)));
 	EXPECT_EQ(0, memcmp(&root.translate, &user->translate, sizeof(user->translate)));
 	EXPECT_EQ(0, memcmp(root.entries, user->entries, sizeof(user->entries)));
 	EXPECT_EQ(0, memcmp(root.walks, user->walks, sizeof(user->walks)));

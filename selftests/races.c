@@ -623,6 +623,7 @@ static const char *reply_wrong(const struct vminspect_scan *scan,
 
 static int scan_all(int device)
 {
+	static const uint32_t flags[] = { 0, VMINSPECT_SCAN_PAGES, VMINSPECT_SCAN_PACKED };
 	const uint64_t mask = any_mask();
 	struct vminspect_extent extents[256];
 	struct vminspect_scan scan = {
@@ -630,13 +631,13 @@ static int scan_all(int device)
 		.return_mask = mask,
 		.category_anyof_mask = STATES_WITH_ENTRY,
 		.split_mask = below(2) ? mask & VMINSPECT_PAGE_FLAGS : 0,
-		.flags = below(2) ? VMINSPECT_SCAN_PAGES : 0,
+		.flags = flags[below(ARRAY_LEN(flags))],
 	};
 	const char *wrong;
 	int ret;
 
 	do {
-		ret = device_scan(device, &scan);
+		ret = device_scan_extents(device, &scan);
 		if (ret)
 			return ret;
 		wrong = reply_wrong(&scan, extents);

@@ -195,6 +195,7 @@ static int look_at_mapping(const struct mapping *mapping, void *arg)
 	const struct vminspect_scan ways[] = {
 		{ .return_mask = RETURN_ALL, .split_mask = VMINSPECT_PAGE_FLAGS },
 		{ .return_mask = VMINSPECT_RETURN_FRAME, .flags = VMINSPECT_SCAN_PAGES },
+		{ .return_mask = RETURN_ALL, .flags = VMINSPECT_SCAN_PACKED },
 		{ .return_mask = 0, .category_mask = VMINSPECT_PAGE_ANON },
 	};
 	struct look_around *look = arg;
