@@ -3,7 +3,7 @@
  * Promise: what one hold of the lock covers is bounded, whatever an address space looks
  * like; whoever wants the tables of a hugetlb file for itself, a scan gets its turn; and
  * while it waits for it any signal ends the call, once something is done, and so does the end of
- * the target, once.
+ * the target, once. Memory that a call takes is bounded likewise, and charged to its caller.
  *
  * machines: default cpu1 cpu4
  */
@@ -68,6 +68,11 @@ static long probe_hits(const char *probe)
 	return hits;
 }
 
+static void trace_empty(void)
+{
+	close(open(TRACING "trace", O_WRONLY | O_TRUNC));
+}
+
 static int count_extent(const struct vminspect_extent *extent, void *arg)
 {
 	(void)extent;
@@ -127,7 +132,7 @@ static size_t largest_hold(int device, const char *start, size_t size, uint64_t 
 	FILE *trace;
 	long nr;
 
-	close(open(TRACING "trace", O_WRONLY | O_TRUNC));	/* empties it */
+	trace_empty();
 	nr = batches_as(device, start, size, return_mask, flags);
 	trace = fopen(TRACING "trace", "r");
 	if (!trace || nr <= 0)
@@ -236,6 +241,121 @@ TEST_F_TIMEOUT(bounds, hold_ends_inside_a_table_of_pages_that_are_looked_at, TIM
 	/* Without that they are few, if memory was not all in pieces. */
 	EXPECT_GE(8 * 2, batches(self->device, map, 8 * SZ_2M, 0));
 	munmap(map, 8 * SZ_2M);
+}
+
+/*
+ * Memory that the module takes for a call, as a tracepoint of the kernel's tells.
+ */
+#define KMALLOC		TRACING "events/kmem/kmalloc/"
+#define MUCH		(64UL << 20)	/* looked at: a hundred batches and more */
+
+struct allocated {
+	long nr;
+	long bytes;
+	long charged;
+};
+
+static bool allocated_start(void)
+{
+	char filter[64];
+
+	snprintf(filter, sizeof(filter), "common_pid == %d", getpid());
+	trace_empty();
+	return !write_file(KMALLOC "filter", filter) && !write_file(KMALLOC "enable", "1");
+}
+
+static struct allocated allocated_end(void)
+{
+	struct allocated all = { };
+	char line[512], *bytes;
+	FILE *trace;
+
+	write_file(KMALLOC "enable", "0");
+	write_file(KMALLOC "filter", "0");
+	trace = fopen(TRACING "trace", "r");
+	while (trace && fgets(line, sizeof(line), trace)) {
+		bytes = strstr(line, "bytes_alloc=");
+		if (!bytes || !strstr(line, " [vminspect] "))
+			continue;
+		all.nr++;
+		all.bytes += strtol(bytes + strlen("bytes_alloc="), NULL, 10);
+		all.charged += !!strstr(line, "ACCOUNT");
+	}
+	if (trace)
+		fclose(trace);
+	return all;
+}
+
+static struct vminspect_extent many_extents[MUCH / SZ_4K];
+
+static struct allocated scan_allocates(int device, const char *map, size_t size, uint32_t flags)
+{
+	struct vminspect_scan scan = {
+		.flags = flags,
+		.start = (uintptr_t)map,
+		.end = (uintptr_t)map + size,
+		.extents = (uintptr_t)many_extents,
+		.nr_extents = ARRAY_LEN(many_extents),
+		.return_mask = VMINSPECT_RETURN_FRAME,
+	};
+	struct allocated all = { };
+
+	if (!allocated_start())
+		return all;
+	if (device_scan_extents(device, &scan) || scan.resume != scan.end)
+		trace_empty();
+	return allocated_end();
+}
+
+static struct allocated translation_allocates(int device, const char *map, uint32_t nr)
+{
+	static struct vminspect_entry entries[MUCH / SZ_4K];
+	static uint64_t addresses[MUCH / SZ_4K];
+	struct allocated all = { };
+	uint32_t i;
+
+	for (i = 0; i < nr; i++)
+		addresses[i] = (uintptr_t)map + i * SZ_4K;
+	if (!allocated_start())
+		return all;
+	if (device_translate(device, addresses, entries, nr, RETURN_ALL) != (int)nr)
+		trace_empty();
+	return allocated_end();
+}
+
+static void expect_bounded(struct __test_metadata *_metadata, const char *what,
+			   struct allocated little, struct allocated much)
+{
+	EXPECT_LT(0, much.nr)
+		TH_LOG("%s", what);
+	EXPECT_EQ(little.nr, much.nr)
+		TH_LOG("%s", what);
+	EXPECT_EQ(little.bytes, much.bytes)
+		TH_LOG("%s", what);
+	EXPECT_EQ(much.nr, much.charged)
+		TH_LOG("%s", what);
+	EXPECT_GE(64 * 1024, much.bytes)
+		TH_LOG("%s", what);
+}
+
+TEST_F_TIMEOUT(bounds, memory_of_a_call_is_the_same_however_much_it_looks_at, TIMEOUT)
+{
+	char *map = map_small(MUCH);
+
+	ASSERT_NE(NULL, map);
+	memset(map, 1, MUCH);
+	expect_bounded(_metadata, "SCAN", scan_allocates(self->device, map, SZ_4K, 0),
+		       scan_allocates(self->device, map, MUCH, 0));
+	expect_bounded(_metadata, "SCAN of pages",
+		       scan_allocates(self->device, map, SZ_4K, VMINSPECT_SCAN_PAGES),
+		       scan_allocates(self->device, map, MUCH, VMINSPECT_SCAN_PAGES));
+	expect_bounded(_metadata, "SCAN in words",
+		       scan_allocates(self->device, map, SZ_4K, VMINSPECT_SCAN_PACKED),
+		       scan_allocates(self->device, map, MUCH, VMINSPECT_SCAN_PACKED));
+	expect_bounded(_metadata, "TRANSLATE",
+		       translation_allocates(self->device, map, 1024),
+		       translation_allocates(self->device, map, MUCH / SZ_4K));
+	munmap(map, MUCH);
 }
 
 #define AREA_PAGES	2048UL
