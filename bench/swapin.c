@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * swapin PAGES [KINDS]: pages that are out are touched, several times over: the median
- * time of one in nanoseconds, and with KINDS, a mask, while events of these kinds are
- * recorded; then also how long it takes to read one record.
+ * swapin METHOD PAGES [KINDS]: pages that are out are touched, several times over: lines for ./report
+ * of what one takes, and with KINDS, a mask, while events of these kinds are recorded; then also of
+ * what it takes to read one record, and of both together.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -45,7 +45,8 @@ static uint64_t touch_all(char *map, size_t nr)
 	return (now_ns() - before) / nr;
 }
 
-static uint64_t read_all(int events)
+/* What it takes to read all records that there are, for each page. */
+static uint64_t read_all(int events, size_t pages)
 {
 	static struct vminspect_event records[1024];
 	uint64_t before = now_ns();
@@ -54,32 +55,35 @@ static uint64_t read_all(int events)
 
 	while ((got = read(events, records, sizeof(records))) > 0)
 		nr += got / sizeof(*records);
-	check(nr, "nothing was recorded");
-	return (now_ns() - before) / nr;
+	check(nr >= pages, "too little was recorded");
+	return (now_ns() - before) / pages;
 }
 
 int main(int argc, char **argv)
 {
-	size_t nr = argc > 1 ? strtoul(argv[1], NULL, 0) : 0;
-	uint64_t touches[ROUNDS], reads[ROUNDS];
+	size_t nr = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
+	uint64_t touches[ROUNDS], reads[ROUNDS], both[ROUNDS];
 	int events = -1, round;
 	char *map;
 
-	check(nr, "usage: swapin PAGES [KINDS]");
+	check(nr, "usage: swapin METHOD PAGES [KINDS]");
 	map = map_small(nr * SZ_4K);
 	check(map, "no memory");
-	if (argc > 2) {
-		events = open_events(strtoul(argv[2], NULL, 0));
+	if (argc > 3) {
+		events = open_events(strtoul(argv[3], NULL, 0));
 		check(events >= 0, "no events");
 	}
 	for (round = 0; round < ROUNDS; round++) {
 		touches[round] = touch_all(map, nr);
-		if (events >= 0)
-			reads[round] = read_all(events);
+		if (events < 0)
+			continue;
+		reads[round] = read_all(events, nr);
+		both[round] = touches[round] + reads[round];
 	}
-	printf("%" PRIu64, median(touches, ROUNDS));
-	if (events >= 0)
-		printf(" %" PRIu64, median(reads, ROUNDS));
-	printf("\n");
+	print_figure("a page comes back from zram", argv[1], touches, 1);
+	if (events >= 0) {
+		print_figure("reading what was recorded of it", argv[1], reads, 1);
+		print_figure("both", argv[1], both, 1);
+	}
 	return 0;
 }
