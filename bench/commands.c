@@ -17,7 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../selftests/common.h"
 #include "measure.h"
 
 #define MAPPINGS	2000

@@ -12,7 +12,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../selftests/common.h"
 #include "measure.h"
 
 #define SZ_1M		(1UL << 20)
@@ -23,36 +22,21 @@
 static int device;
 static struct vminspect_extent extents[EXTENTS];
 
-static uint64_t scan(uintptr_t start, size_t size)
+static void measure(const char *curve, uintptr_t start, size_t size, size_t mapped)
 {
-	struct vminspect_scan scan = {
-		.start = start,
-		.end = start + size,
+	const struct vminspect_scan scan = {
 		.extents = (uintptr_t)extents,
 		.nr_extents = EXTENTS,
 		.category_anyof_mask = STATES_WITH_ENTRY,
 		.return_mask = RETURN_ALL & ~VMINSPECT_PAGE_FROM_PAGE,
 	};
-	uint64_t pages = 0;
-	uint32_t i;
-
-	do {
-		check(!device_scan(device, &scan), "SCAN failed");
-		for (i = 0; i < scan.nr_filled; i++)
-			pages += (extents[i].end - extents[i].start) / SZ_4K;
-		scan.start = scan.resume;
-	} while (scan.start < scan.end);
-	return pages;
-}
-
-static void measure(const char *curve, uintptr_t start, size_t size, size_t mapped)
-{
 	uint64_t ns[ROUNDS], before, middle;
 	int round;
 
 	for (round = 0; round < ROUNDS; round++) {
 		before = now_ns();
-		check(scan(start, size) == mapped / SZ_4K, "SCAN missed a page");
+		check(scan_pages(device, scan, start, size) == mapped / SZ_4K,
+		      "SCAN missed a page");
 		ns[round] = now_ns() - before;
 	}
 	middle = median(ns, ROUNDS);

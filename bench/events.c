@@ -20,7 +20,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "../selftests/common.h"
 #include "measure.h"
 
 #define MAX_PROCESSORS	4

@@ -15,7 +15,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../selftests/common.h"
 #include "measure.h"
 
 #define TRACING		"/sys/kernel/tracing/"

@@ -24,7 +24,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../selftests/common.h"
 #include "measure.h"
 
 #define ROUND_NS	2000000000ULL

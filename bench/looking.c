@@ -16,7 +16,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../selftests/common.h"
 #include "measure.h"
 
 #define SZ_1T		(1UL << 40)
@@ -78,25 +77,15 @@ struct method {
 /* State, size, frame or slot, and the flags of the entry. */
 static uint64_t by_scan(const struct range *range)
 {
-	struct vminspect_scan scan = {
-		.start = (uintptr_t)range->va,
-		.end = (uintptr_t)range->va + range->size,
+	const struct vminspect_scan scan = {
 		.extents = (uintptr_t)extents,
 		.nr_extents = REGIONS,
 		.category_anyof_mask = STATES_WITH_ENTRY,
 		.return_mask = RETURN_ALL & ~VMINSPECT_PAGE_FROM_PAGE,
 		.split_mask = VMINSPECT_PAGE_WRITE,
 	};
-	uint64_t pages = 0;
-	uint32_t i;
 
-	do {
-		check(!device_scan(device, &scan), "SCAN failed");
-		for (i = 0; i < scan.nr_filled; i++)
-			pages += (extents[i].end - extents[i].start) / SZ_4K;
-		scan.start = scan.resume;
-	} while (scan.start < scan.end);
-	return pages;
+	return scan_pages(device, scan, (uintptr_t)range->va, range->size);
 }
 
 /* The same in words: what is said of a kind is looked at once. */

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "../selftests/common.h"
+
 /* A benchmark that can't go on has no figures to show. */
 static inline void check(bool good, const char *what)
 {
@@ -52,6 +54,25 @@ static inline void print_figure(const char *work, const char *method, uint64_t *
 	printf("%s\t%s\t%s\t%.4g\t%.4g\t%.4g\n", work, method, unit ? unit : "ns",
 	       (double)middle / nr, (double)ns[0] / nr, (double)ns[ROUNDS - 1] / nr);
 	fflush(stdout);
+}
+
+/* How many pages a scan finds in a range. All but the range stands in @scan. */
+static inline uint64_t scan_pages(int device, struct vminspect_scan scan, uintptr_t start,
+				  size_t size)
+{
+	const struct vminspect_extent *extents = (const void *)(uintptr_t)scan.extents;
+	uint64_t pages = 0;
+	uint32_t i;
+
+	scan.start = start;
+	scan.end = start + size;
+	do {
+		check(!device_scan(device, &scan), "SCAN failed");
+		for (i = 0; i < scan.nr_filled; i++)
+			pages += (extents[i].end - extents[i].start) / SZ_4K;
+		scan.start = scan.resume;
+	} while (scan.start < scan.end);
+	return pages;
 }
 
 #endif /* BENCH_MEASURE_H */

@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../selftests/common.h"
 #include "measure.h"
 
 static int open_events(unsigned int kinds)

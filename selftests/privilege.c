@@ -87,14 +87,30 @@ static int shell(void *command)
 #define SWAP_OFF	"exec >/dev/null 2>&1; swapoff /dev/zram0; swapoff /dev/zram1;"	\
 			"rmmod zram"
 
+/*
+ * A processor goes on in the cluster of SWAPFILE_CLUSTER slots that it took one from before, until it
+ * is full, whatever other area is preferred by then.
+ */
+static int use_up_places(void)
+{
+	char *map = map_small(512 * SZ_4K);
+
+	if (!map)
+		return -ENOMEM;
+	memset(map, 1, 512 * SZ_4K);
+	return page_out(map, 512 * SZ_4K);
+}
+
 /* One by one, so that no slot follows the one before it, and half of them to each area. */
 static int page_out_apart(char *map)
 {
 	int i, ret = 0;
 
 	for (i = 0; i < 8; i++) {
-		if (i == 4)
+		if (i == 4) {
 			child_run(shell, SWAP_ON_SECOND);
+			ret |= use_up_places();
+		}
 		ret |= page_out(map + (i ^ 1) * SZ_4K, SZ_4K);
 	}
 	return ret;

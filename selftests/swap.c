@@ -542,15 +542,18 @@ static void *first_look_thread(void *arg)
 	return NULL;
 }
 
-/* The lock is let go of to learn of the area; what was found before that is not told. */
+/*
+ * The lock is let go of to learn of the area; what was found before that is not told. When the page
+ * goes comes nearer and nearer to that.
+ */
 TEST_F_TIMEOUT(learning, page_that_goes_meanwhile_is_gone_on_all_levels, TIMEOUT)
 {
 	const size_t size = 64 * SZ_4K;
-	int round, gone = 0, there = 0;
+	int round, gone = 0, there = 0, delay = 64;
 	struct first_look look;
 	pthread_t thread;
 
-	for (round = 0; round < 40 || (round < 400 && (!gone || !there)); round++) {
+	for (round = 0; round < 30 || (round < 100 && (!gone || !there)); round++) {
 		ASSERT_EQ(0, module_unload());
 		ASSERT_EQ(0, module_load(""));
 		look.map = map_small(size);
@@ -562,7 +565,7 @@ TEST_F_TIMEOUT(learning, page_that_goes_meanwhile_is_gone_on_all_levels, TIMEOUT
 		pthread_barrier_init(&look.begin, NULL, 2);
 		ASSERT_EQ(0, pthread_create(&thread, NULL, first_look_thread, &look));
 		pthread_barrier_wait(&look.begin);
-		usleep(lrand48() % 200);
+		usleep(lrand48() % delay);
 		munmap(look.map, size);
 		pthread_join(thread, NULL);
 		close(look.device);
@@ -570,9 +573,11 @@ TEST_F_TIMEOUT(learning, page_that_goes_meanwhile_is_gone_on_all_levels, TIMEOUT
 		ASSERT_EQ(0, look.ret);
 		if (look.walk.entry.state != VMINSPECT_STATE_UNMAPPED) {
 			there++;
+			delay = delay / 2 + 1;
 			continue;
 		}
 		gone++;
+		delay = delay < 1 << 20 ? delay * 2 : delay;
 		EXPECT_EQ(0, look.walk.nr_levels);
 		EXPECT_EQ(0, look.walk.levels[0].raw);
 	}
