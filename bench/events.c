@@ -2,10 +2,10 @@
 /*
  * events rate|storm: what a machine gets done while events are read.
  *
- *   rate    pages go to swap and come back on one, two and four processors, with nobody reading and
- *           with one, two and four readers of all events: lines for ./report of what a page takes on
- *           its way out or in, and of the processor time that a reader takes for a record; and, for
- *           ./plot, of pages a second
+ *   rate    pages go to swap and come back on one, two and four processors, with nobody reading
+ *           and with one, two and four readers of all events: lines for ./report of what a page
+ *           takes on its way out or in, and of the processor time that a reader takes for a
+ *           record; and, for ./plot, of pages a second
  *   storm   a million pages come back, with one reader, whose rings are of the usual size
  *
  * Pages are counted by the kernel (/proc/vmstat), records by who reads them.
@@ -311,8 +311,8 @@ static void measure_storm(void)
 	for (i = 0; i < nr; i++)
 		swapper_end(&swappers[i]);
 	reader_wait(&reader);
-	printf("A storm on %d processors: %" PRIu64 " pages came back, %" PRIu64 " records, %" PRIu64
-	       " lost, %.0f records a second; the reader had a processor for %.0f %% of the time.\n",
+	printf("A storm on %d processors: %" PRIu64 " pages came back, %" PRIu64 " records, "
+	       "%" PRIu64 " lost, %.0f records a second; the reader ran for %.0f %% of the time.\n",
 	       nr, reader.progress->swap_ins, reader.progress->records, reader.progress->lost,
 	       1e9 * reader.progress->records / (now_ns() - before),
 	       100.0 * reader.progress->cpu_ns / (now_ns() - before));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * holds: how long a scan holds the lock of an address space at most, as the kernel's own tracepoints
- * tell, and what it costs.
+ * holds: how long a scan holds the lock of an address space at most, as the kernel's own
+ * tracepoints tell, and what it costs.
  *
  * Writes lines for ./report: of each kind of memory the longest hold, and what a page took, in the
  * unit of time that ./looking has. Tracepoints are enabled for the first alone.

@@ -50,8 +50,8 @@ static struct board *board_new(void)
 }
 
 /*
- * Who looks more often takes its own pages back again and again, and who asks for the cgroup's memory
- * meanwhile has to wait for as much to go out.
+ * Who looks more often takes its own pages back again and again, and who asks for the cgroup's
+ * memory meanwhile has to wait for as much to go out.
  */
 static void board_wait(const struct board *board, int step)
 {

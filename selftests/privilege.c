@@ -88,8 +88,8 @@ static int shell(void *command)
 			"rmmod zram"
 
 /*
- * A processor goes on in the cluster of SWAPFILE_CLUSTER slots that it took one from before, until it
- * is full, whatever other area is preferred by then.
+ * A processor goes on in the cluster of SWAPFILE_CLUSTER slots that it took one from before, until
+ * it is full, whatever other area is preferred by then.
  */
 static int use_up_places(void)
 {
