@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * swapin METHOD PAGES [KINDS]: pages that are out are touched, several times over: lines for
- * ./report of what one takes, and with KINDS, a mask, while events of these kinds are recorded; then
- * also of what it takes to read what was recorded of it, and of both together.
+ * ./report of what one takes, and with KINDS, a mask, while events of these kinds are recorded;
+ * then also of what it takes to read what was recorded of it, and of both together.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
