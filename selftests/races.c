@@ -436,12 +436,16 @@ static void change_numa(void)
 	read_pages(first, nr);
 }
 
-/* In the order of the names that the race has for them. */
+/*
+ * In the order of the names that the race has for them, and one after the other: where all is slow
+ * there are few changes, and chance would leave one out.
+ */
 static void change_advice(void)
 {
 	static const int advices[MAX_THINGS] = { MADV_PAGEOUT, MADV_FREE, MADV_DONTNEED,
 						 MADV_COLLAPSE, MADV_COLD, MADV_WILLNEED };
-	const int nr = below(MAX_THINGS);
+	static unsigned int turn;
+	const int nr = turn++ % MAX_THINGS;
 
 	count(nr, !advise_some(advices[nr], 600));
 	write_pages(below(PAGES / 2), 300);
