@@ -46,16 +46,6 @@ struct swapper {
 	int go, done;
 };
 
-static void stay_on(int first, int nr)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	while (nr--)
-		CPU_SET(first + nr, &set);
-	check(!sched_setaffinity(0, sizeof(set), &set), "too few processors");
-}
-
 static void step(int go, int done)
 {
 	char byte = 0;

@@ -59,15 +59,6 @@ struct figures {
 
 static char *memory;
 
-static void stay_on(int processor)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(processor, &set);
-	check(!sched_setaffinity(0, sizeof(set), &set), "two processors are needed");
-}
-
 static void add(struct samples *samples, uint64_t ns)
 {
 	if (samples->nr < MAX_SAMPLES)
@@ -237,7 +228,7 @@ static pid_t start_reader(const struct reader *reader, pid_t target)
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	stay_on(1);
+	stay_on(1, 1);
 	reader->read(target);
 	exit(1);
 }
@@ -279,7 +270,7 @@ static void run_rounds(const struct target *target, const struct reader *readers
 	measured = fork();
 	if (!measured) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		stay_on(0);
+		stay_on(0, 1);
 		if (target->begin)
 			target->begin();
 		while (write(done[1], &byte, 1) == 1 && read(go[0], &byte, 1) == 1)

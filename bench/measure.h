@@ -4,6 +4,7 @@
 #define BENCH_MEASURE_H
 
 #include <errno.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -54,6 +55,17 @@ static inline void print_figure(const char *work, const char *method, uint64_t *
 	printf("%s\t%s\t%s\t%.4g\t%.4g\t%.4g\n", work, method, unit ? unit : "ns",
 	       (double)middle / nr, (double)ns[0] / nr, (double)ns[ROUNDS - 1] / nr);
 	fflush(stdout);
+}
+
+/* The calling process runs on these processors alone. */
+static inline void stay_on(int first, int nr)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	while (nr--)
+		CPU_SET(first + nr, &set);
+	check(!sched_setaffinity(0, sizeof(set), &set), "too few processors");
 }
 
 /* How many pages a scan finds in a range. All but the range stands in @scan. */

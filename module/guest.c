@@ -412,7 +412,7 @@ static struct file *guest_vm_of(struct task_struct *task, unsigned int *fd)
 
 /*
  * What has the number @nr, or the next one that there is: as next_tgid() in fs/proc/base.c finds
- * processes, but one number at a time.
+ * processes, but one number at a time. A process that exits meanwhile has no table any more.
  *
  * @task: out: a reference to the process, or NULL: what has that number is none
  *

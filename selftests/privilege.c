@@ -360,6 +360,8 @@ static bool words_tell(const struct replies *replies)
 	uint32_t i;
 
 	for (i = 0; i < replies->scan[WORDS].nr_filled; i++) {
+		if (VMINSPECT_WORD_KIND(replies->words[i]) >= ARRAY_LEN(replies->kinds))
+			return true;	/* of no kind: all pages are selected */
 		kind = &replies->kinds[VMINSPECT_WORD_KIND(replies->words[i])];
 		told |= kind->frame | kind->swap_type;
 		if (kind->state != VMINSPECT_STATE_NONE && kind->state != VMINSPECT_STATE_UNMAPPED)
