@@ -604,7 +604,7 @@ TEST_F_TIMEOUT(absent, many_pages_of_shared_memory_that_are_out_are_all_found, T
 
 #define MOVED		256
 #define HISTORY		4096
-#define SEEN		64
+#define SEEN		32	/* with either mask */
 #define WAYS		3	/* SCAN, TRANSLATE, WALK */
 
 /*
@@ -622,8 +622,12 @@ struct moving {
 	size_t moves;
 
 	uint64_t mask;			/* asked for: pages are looked at, or passed */
-	struct { uint64_t va, frame, mask; uint32_t flags; uint8_t shift; } seen[SEEN];
-	size_t nr_seen;
+	struct moving_seen {
+		uint64_t va, frame, mask;
+		uint32_t flags;
+		uint8_t shift;
+	} seen[2][SEEN];
+	size_t nr_seen[2];
 	size_t ways[2][WAYS];		/* with either mask; it is one and the same to WALK */
 };
 
@@ -656,17 +660,20 @@ static void *moving_thread(void *arg)
 static void moving_see(struct moving *moving, int way, uint64_t va,
 		       const struct vminspect_entry *entry)
 {
+	bool quick = moving->mask == RETURN_QUICK;
+
 	if (entry->state != VMINSPECT_STATE_MIGRATING)
 		return;
-	moving->ways[moving->mask == RETURN_QUICK][way]++;
-	if (moving->nr_seen == (moving->mask == RETURN_QUICK ? SEEN : SEEN / 2))
+	moving->ways[quick][way]++;
+	if (moving->nr_seen[quick] == SEEN)
 		return;
-	moving->seen[moving->nr_seen].va = va;
-	moving->seen[moving->nr_seen].frame = entry->frame;
-	moving->seen[moving->nr_seen].mask = way == 2 ? RETURN_ALL : moving->mask;
-	moving->seen[moving->nr_seen].flags = entry->flags;
-	moving->seen[moving->nr_seen].shift = entry->page_shift;
-	moving->nr_seen++;
+	moving->seen[quick][moving->nr_seen[quick]++] = (struct moving_seen){
+		.va = va,
+		.frame = entry->frame,
+		.mask = way == 2 ? RETURN_ALL : moving->mask,
+		.flags = entry->flags,
+		.shift = entry->page_shift,
+	};
 }
 
 static int moving_extent(const struct vminspect_extent *extent, void *arg)
@@ -732,29 +739,29 @@ static void moving_run(struct moving *moving)
 	pthread_join(thread, NULL);
 }
 
-static bool moving_was_there(const struct moving *moving, size_t n)
+static bool moving_was_there(const struct moving *moving, const struct moving_seen *seen)
 {
-	size_t i = (moving->seen[n].va - (uintptr_t)moving->map) / moving->step, move;
+	size_t i = (seen->va - (uintptr_t)moving->map) / moving->step, move;
 
 	for (move = 0; move < moving->moves; move++)
-		if (moving->history[move][i] == moving->seen[n].frame)
+		if (moving->history[move][i] == seen->frame)
 			return true;
 	return false;
 }
 
-static const char *moving_text(const struct moving *moving, size_t n, char *text, size_t size)
+static const char *moving_text(const struct moving_seen *seen, char *text, size_t size)
 {
 	struct vminspect_entry entry = {
 		.state = VMINSPECT_STATE_MIGRATING,
-		.page_shift = moving->seen[n].shift,
-		.flags = moving->seen[n].flags,
+		.page_shift = seen->shift,
+		.flags = seen->flags,
 	};
 
 	return entry_text(&entry, text, size);
 }
 
 /* Flags in words, without one for which the page has to be looked at. */
-static const char *moving_expected(const struct moving *moving, size_t n, const char *expected,
+static const char *moving_expected(const struct moving_seen *seen, const char *expected,
 				   char *text, size_t size)
 {
 	static const char page_flag[] = " exclusive";
@@ -762,7 +769,7 @@ static const char *moving_expected(const struct moving *moving, size_t n, const 
 
 	snprintf(text, size, "%s", expected);
 	at = strstr(text, page_flag);
-	if (at && moving->seen[n].mask == RETURN_QUICK)
+	if (at && seen->mask == RETURN_QUICK)
 		memmove(at, at + strlen(page_flag), strlen(at + strlen(page_flag)) + 1);
 	return text;
 }
@@ -776,19 +783,22 @@ static void expect_migrates(struct __test_metadata *const _metadata,
 		.pagemap = self->look.pagemap, .device = self->look.device,
 	};
 	char text[256], text_expected[256];
-	size_t i;
+	size_t quick, i;
 
 	moving_run(&moving);
 	for (i = 0; i < 2 * WAYS; i++)
 		EXPECT_LT(0, moving.ways[i / WAYS][i % WAYS])
 			TH_LOG("%s, way %zu, %zu moves", i / WAYS ? "in passing" : "pages",
 			       i % WAYS, moving.moves);
-	for (i = 0; i < moving.nr_seen; i++) {
-		EXPECT_STREQ(moving_expected(&moving, i, expected, text_expected,
-					     sizeof(text_expected)),
-			     moving_text(&moving, i, text, sizeof(text)));
-		EXPECT_TRUE(moving_was_there(&moving, i));
-	}
+	for (quick = 0; quick < 2; quick++)
+		for (i = 0; i < moving.nr_seen[quick]; i++) {
+			const struct moving_seen *seen = &moving.seen[quick][i];
+
+			EXPECT_STREQ(moving_expected(seen, expected, text_expected,
+						     sizeof(text_expected)),
+				     moving_text(seen, text, sizeof(text)));
+			EXPECT_TRUE(moving_was_there(&moving, seen));
+		}
 	free(moving.history);
 }
 
