@@ -394,7 +394,8 @@ static bool guest_look_on(struct files_struct *files, unsigned int *fd, struct f
 
 /*
  * The first VM of a process from a descriptor on, or NULL. The process's lock keeps its table,
- * which it may exchange for another in between.
+ * which it may exchange for another in between. One that is not as KVM's structures have it is
+ * passed over.
  */
 static struct file *guest_vm_of(struct task_struct *task, unsigned int *fd)
 {
@@ -405,6 +406,11 @@ static struct file *guest_vm_of(struct task_struct *task, unsigned int *fd)
 		task_lock(task);
 		more = task->files && guest_look_on(task->files, fd, &found);
 		task_unlock(task);
+		if (found && !guest_is_plausible(found->private_data)) {
+			fput(found);
+			found = NULL;
+			++*fd;
+		}
 		cond_resched();
 	} while (more && !found && !fatal_signal_pending(current));
 	return found;

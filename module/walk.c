@@ -109,7 +109,10 @@ static bool walk_take_slots(struct vmi_walk *walk, swp_entry_t slot,
 	return walk_take(walk, &run);
 }
 
-/* One entry of the page cache: one slot, or 2^order. Each may be cached by itself. */
+/*
+ * One entry of the page cache: one slot, or 2^order. Each may be cached by itself; where that is
+ * asked for, the batch may end between two of them, and the next one goes on there.
+ */
 static bool walk_take_slot(struct vmi_walk *walk, swp_entry_t slot,
 			   unsigned long va, unsigned long end)
 {
@@ -117,9 +120,15 @@ static bool walk_take_slot(struct vmi_walk *walk, swp_entry_t slot,
 
 	if (!walk_take_none(walk, va))
 		return false;
-	for (; va < end; va += step, slot.val += step >> PAGE_SHIFT)
+	for (; va < end; va += step, slot.val += step >> PAGE_SHIFT) {
 		if (!walk_take_slots(walk, slot, va, va + step))
 			return false;
+		if (!walk->pages)
+			continue;
+		walk->budget -= VMI_WALK_PAGE_COST;
+		if (walk->budget <= 0)
+			return false;
+	}
 	return true;
 }
 

@@ -282,6 +282,18 @@ static bool entry_is_special(const struct vminspect_entry *entry)
 	return entry->flags & (VMINSPECT_PAGE_SPECIAL | VMINSPECT_PAGE_ZERO);
 }
 
+/*
+ * A quirk of late kernels: whether its table is shared is asked of an entry of 1G, too, though
+ * only tables of the level below count that (hugetlb_pmd_shared()); what is found is left over
+ * from another use of the table's page. kpagecount knows.
+ */
+static bool said_mapped_once(const struct vminspect_entry *entry, uint64_t pagemap)
+{
+	if (entry->flags & VMINSPECT_PAGE_HUGETLB && entry->page_shift == 30)
+		return kpage_count(entry->frame) == 1;
+	return pagemap & PM_MMAP_EXCLUSIVE;
+}
+
 static const char *present_differs(const struct vminspect_entry *entry, uint64_t pagemap)
 {
 	bool huge_zero = (entry->flags & VMINSPECT_PAGE_ZERO) && entry->page_shift > 12;
@@ -297,7 +309,7 @@ static const char *present_differs(const struct vminspect_entry *entry, uint64_t
 	/* A quirk: what is not anonymous is called a file, and so the huge zero page. */
 	if (!(pagemap & PM_FILE) != !(entry->flags & VMINSPECT_PAGE_FILE) && !huge_zero)
 		return "file";
-	if (!(pagemap & PM_MMAP_EXCLUSIVE) != !(entry->flags & VMINSPECT_PAGE_MAPPED_ONCE))
+	if (said_mapped_once(entry, pagemap) != !!(entry->flags & VMINSPECT_PAGE_MAPPED_ONCE))
 		return "mapped_once";
 	if (!entry_is_special(entry) && !(entry->flags & VMINSPECT_PAGE_MAPPED_ONCE) !=
 					!!(entry->flags & VMINSPECT_PAGE_SHARED))

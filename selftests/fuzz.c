@@ -1452,13 +1452,14 @@ static void report(struct __test_metadata *_metadata)
 	size_t i, error;
 
 	for (i = 0; i < NR_COMMANDS; i++) {
-		char text[256] = "";
-		int at = 0;
+		char text[4096] = "";
+		size_t at = 0;
 
-		for (error = 0; error < MAX_ERRNO; error++)
+		for (error = 0; error < MAX_ERRNO && at < sizeof(text); error++)
 			if (shared->failed[i][error])
 				at += snprintf(text + at, sizeof(text) - at, " %s %" PRIu64,
-					       strerrorname_np(error), shared->failed[i][error]);
+					       strerrorname_np(error) ?: "?",
+					       shared->failed[i][error]);
 		TH_LOG("%-12s %" PRIu64 " answered,%s", commands[i].name, shared->done[i], text);
 	}
 	TH_LOG("%" PRIu64 " reads, %" PRIu64 " records, %" PRIu64 " forks, %" PRIu64

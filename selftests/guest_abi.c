@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common.h"
@@ -367,15 +368,12 @@ static int wait_for_ever(void *arg)
 	return 0;
 }
 
-static int read_the_list(void *arg)
+static void read_the_list(int fd)
 {
 	static char text[4096];
-	int fd = open("/sys/kernel/debug/vminspect/guests", O_RDONLY);
 
-	(void)arg;
 	while (read(fd, text, sizeof(text)) > 0)
 		;
-	return 0;
 }
 
 /*
@@ -388,9 +386,13 @@ TEST_F_TIMEOUT(guest, list_of_a_machine_with_many_descriptors, 300)
 	const struct rlimit processes = { RLIM_INFINITY, RLIM_INFINITY };
 	static pid_t pids[MANY_PROCESSES];
 	static char stack[65536];
+	struct timespec begin, end;
+	struct rusage used;
 	pid_t reader;
-	int i;
+	int list, i;
 
+	list = open("/sys/kernel/debug/vminspect/guests", O_RDONLY);
+	ASSERT_LE(0, list);
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &files));
 	ASSERT_EQ(0, setrlimit(RLIMIT_NPROC, &processes));
 	close(self->vm);	/* nobody has one that would be found before the end */
@@ -401,11 +403,20 @@ TEST_F_TIMEOUT(guest, list_of_a_machine_with_many_descriptors, 300)
 				CLONE_FILES | CLONE_VM | SIGCHLD, NULL);
 		ASSERT_LT(0, pids[i]);
 	}
+	clock_gettime(CLOCK_MONOTONIC, &begin);
 	reader = fork();
-	if (!reader)
-		_exit(read_the_list(NULL));
+	if (!reader) {
+		read_the_list(list);
+		_exit(0);
+	}
 	usleep(200000);
-	process_end(reader);
+	EXPECT_EQ(0, waitpid(reader, NULL, WNOHANG));	/* still at it */
+	kill(reader, SIGKILL);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	EXPECT_EQ(reader, wait4(reader, NULL, 0, &used));
+	/* All of it takes much longer, and not just by the clock. */
+	EXPECT_GE(end.tv_sec - begin.tv_sec + 4 * time_scale(), used.ru_stime.tv_sec);
+	close(list);
 	for (i = 0; i < MANY_PROCESSES; i++)
 		process_end(pids[i]);
 }

@@ -45,7 +45,7 @@ struct request {
 enum { DEVICE, READER, GUEST_FD, FRESH };
 
 struct reply {
-	char argument[1024] __attribute__((aligned(8)));
+	char argument[2048] __attribute__((aligned(8)));
 	char array[MAX_REPLY] __attribute__((aligned(8)));
 };
 
@@ -69,7 +69,7 @@ FIXTURE_SETUP(hostile)
 	struct vminspect_guest guest = { .size = sizeof(guest), .mem_fd = -1 };
 	struct vminspect_events events = request_all(ALL_KINDS);
 
-	hugetlb_reserve(SZ_2M, 4);
+	ASSERT_EQ(0, hugetlb_reserve(SZ_2M, 4));
 	self->zoo = zoo_start();
 	ASSERT_LT(0, self->zoo);
 	ASSERT_EQ(0, process_stop(self->zoo));
@@ -307,6 +307,8 @@ static int ask(struct _test_data_hostile *self, int nr, uint8_t dirt, struct rep
 
 	memset(&asked, dirt, sizeof(asked));
 	fill_request(self, nr, &asked);
+	if (requests[nr].size > sizeof(asked.argument))
+		return -E2BIG;
 	*(uint32_t *)asked.argument = requests[nr].size;
 	if (requests[nr].fd == FRESH)
 		fd = device_open();

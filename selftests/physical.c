@@ -354,7 +354,7 @@ TEST_F_TIMEOUT(physical, entry_of_each_level_is_what_stands_there, 2 * TIMEOUT)
 
 	if (!monitor_present())
 		SKIP(return, MONITOR);
-	hugetlb_reserve(SZ_2M, 4);
+	ASSERT_EQ(0, hugetlb_reserve(SZ_2M, 4));
 	zoo = zoo_start();
 	ASSERT_LT(0, zoo);
 	ASSERT_EQ(0, process_stop(zoo));

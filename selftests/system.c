@@ -218,7 +218,7 @@ static size_t list_processes(pid_t *pids)
 
 FIXTURE_SETUP(system)
 {
-	hugetlb_reserve(SZ_2M, 4);
+	ASSERT_EQ(0, hugetlb_reserve(SZ_2M, 4));
 	self->zoo = zoo_start();
 	self->shell = start_shell();
 	self->redis = start_redis();

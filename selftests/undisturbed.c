@@ -40,7 +40,7 @@ FIXTURE(undisturbed)
 
 FIXTURE_SETUP(undisturbed)
 {
-	hugetlb_reserve(SZ_2M, 4);
+	ASSERT_EQ(0, hugetlb_reserve(SZ_2M, 4));
 	knobs_turn(knobs, ARRAY_LEN(knobs));
 	self->zoo = zoo_start();
 	ASSERT_LT(0, self->zoo);
