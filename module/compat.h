@@ -288,6 +288,23 @@ static inline unsigned long vmi_compat_ftrace_argument(struct ftrace_regs *regs,
 #define VMI_COMPAT_ZSWAP_FOLIO		2
 #endif
 
+/*
+ * 6.8: what tells zswap that it had not the page, which is to be read from a device; 6.1 has
+ * nothing there, and calls zswap only where it is in use.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0) && defined(CONFIG_ZSWAP)
+#define VMI_COMPAT_ZSWAP_LACKS		"zswap_folio_swapin"
+#else
+#define VMI_COMPAT_ZSWAP_LACKS		NULL
+#endif
+
+/* 7.0: devices that answer at once have a call of their own beside swapin_readahead(). */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define VMI_COMPAT_SWAP_IN		"swapin_sync"
+#else
+#define VMI_COMPAT_SWAP_IN		NULL
+#endif
+
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
 #define VMI_COMPAT_MAPPED		"folio_add_anon_rmap_ptes"
 #define VMI_COMPAT_MAPPED_NR		2

@@ -230,15 +230,10 @@ static u8 reading_as(const struct vmi_task *task)
 	return as;
 }
 
-/*
- * What it points to is on the task's stack of probes, and goes with them. That is only
- * after nothing is wanted any more, and whoever saw it otherwise has gone on: probe_stop().
- */
-static struct vmi_fault *task_fault(const struct vmi_task *task)
+/* The page that the calling task brings back, or NULL. */
+static struct vmi_fault *task_fault(struct vmi_task *task)
 {
-	if (!READ_ONCE(wanted_kinds))
-		return NULL;
-	return task && task->doing & VMI_TASK_FAULT ? task->fault : NULL;
+	return task && task->doing & VMI_TASK_FAULT ? &task->fault : NULL;
 }
 
 static bool fault_asks_for(const struct vmi_fault *fault, u64 slot, u32 pages)
@@ -246,154 +241,156 @@ static bool fault_asks_for(const struct vmi_fault *fault, u64 slot, u32 pages)
 	return fault->slot >= slot && fault->slot - slot < pages;
 }
 
-/* A page that the fault under way asked for came from there. */
-static void fault_found(u64 slot, u32 pages, u8 source)
+/* A page is read: if it is the one that the fault under way asked for, from there. */
+static void fault_reads(u64 slot, u32 pages, u8 source)
 {
 	struct vmi_fault *fault = task_fault(vmi_task_find());
 
-	if (fault && fault_asks_for(fault, slot, pages) && !fault->source)
-		fault->source = source;
+	if (!fault || !fault_asks_for(fault, slot, pages))
+		return;
+	fault->read = true;
+	fault->source = source;
 }
 
 /* ---- Pages that come back ---- */
 
-/**
- * struct fault_call - a call of do_swap_page() or shmem_swapin_folio()
- * @fault: what is known of the page
- * @task: the caller's place, if there was one
- * @vmf: do_swap_page(): the fault, on the stack of its caller until it returns
- * @ip: the user instruction that faulted; 0: none
- * @as: as what the page is brought back
- * @inode: shmem_swapin_folio(): number of the file
- * @index: likewise: page in it
- * @dev: likewise: its file system
- * @major: likewise: where it says that this is a major fault; NULL: no fault
- * @foliop: likewise: where it leaves the page, charged and locked
- * @cached: likewise: it was in memory before
+/*
+ * A page of an address space comes back where it is mapped over the entry that do_swap_page()
+ * was called for: see mapped_in_fault(). Nothing waits for the return of that function, which
+ * would cost as much as all else. What its tries found out is kept for the task until then; of
+ * tries that map nothing it stays, and the next fault takes its place.
  */
-struct fault_call {
-	struct vmi_fault fault;
+
+static unsigned long faults_ended(void)
+{
+	return current->min_flt + current->maj_flt;	/* mm_account_fault() */
+}
+
+/*
+ * A try under the lock of the mapping alone comes first. The kernel says of the next one that
+ * it is another only if the first was a major one; otherwise that may be it.
+ */
+static bool retry_untold(const struct vmi_fault *before, const struct vmi_fault *fault)
+{
+	return before->vma_lock && !fault->vma_lock && !before->read;
+}
+
+/*
+ * Is it the same fault that is tried again? A task has one at a time, and one that ends is
+ * counted, unless it fails. Without the kernel's word it is another: the one before was given
+ * up for a signal (do_user_addr_fault() in arch/x86/mm/fault.c).
+ */
+static bool fault_is_retry(const struct vmi_task *task, const struct vmi_fault *fault,
+			   bool tried)
+{
+	const struct vmi_fault *before = &task->fault;
+
+	if (!(task->doing & (VMI_TASK_FAULT | VMI_TASK_RETRY)))
+		return false;
+	return before->mm == fault->mm && before->va == fault->va &&
+	       before->slot == fault->slot && before->ended == fault->ended &&
+	       (tried || retry_untold(before, fault));
+}
+
+/* do_swap_page(). mm_account_fault(): a fault that was tried before is a major one. */
+static void swap_page(struct ftrace_regs *regs)
+{
+	const struct vm_fault *vmf =
+		(const struct vm_fault *)vmi_compat_ftrace_argument(regs, 0);
+	bool tried = vmf->flags & FAULT_FLAG_TRIED;
+	struct vmi_fault fault = {
+		.mm = vmf->vma->vm_mm,
+		.va = vmf->address & PAGE_MASK,
+		.ended = faults_ended(),
+		.flags = tried ? VMINSPECT_EVENT_MAJOR | VMINSPECT_EVENT_RETRIED : 0,
+		.vma_lock = vmi_compat_fault_vma_lock(vmf->flags),
+		/* __collapse_huge_page_swapin() */
+		.collapse = vmf->flags == FAULT_FLAG_ALLOW_RETRY,
+	};
 	struct vmi_task *task;
-	struct vm_fault *vmf;
-	u64 ip;
-	u8 as;
+
+	if (!vmi_entry_swapped(pte_val(vmf->orig_pte), &fault.slot))
+		return;		/* migrating and the like: not of swap */
+	task = vmi_task_enter(0);
+	if (!task)
+		return;
+	if (fault_is_retry(task, &fault, tried)) {
+		fault.start_ns = task->fault.start_ns;
+		fault.source = task->fault.source;
+		fault.read = task->fault.read;
+		fault.flags |= VMINSPECT_EVENT_RETRIED;
+	} else {
+		fault.start_ns = ktime_get_ns();
+	}
+	if (vmf->flags & FAULT_FLAG_USER)
+		fault.ip = task_pt_regs(current)->ip;
+	task->fault = fault;
+	task->doing = (task->doing & ~VMI_TASK_RETRY) | VMI_TASK_FAULT;
+}
+
+/* It is over, whether or not it mapped anything: what is read from now on is not for it. */
+static int swap_page_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	vm_fault_t ret = (__force vm_fault_t)regs_return_value(regs);
+	struct vmi_task *task = vmi_task_find();
+
+	if (!task_fault(task))
+		return 0;
+	if (ret & VM_FAULT_RETRY)
+		task->doing |= VMI_TASK_RETRY;
+	vmi_task_leave(task, VMI_TASK_FAULT);
+	return 0;
+}
+
+/* It is not in the swap cache: that makes a fault a major one, whoever reads it in the end. */
+static void swap_in(struct ftrace_regs *regs)
+{
+	struct vmi_fault *fault = task_fault(vmi_task_find());
+
+	if (fault)
+		fault->read = true;
+}
+
+static void fault_making(struct making *making, const struct vmi_fault *fault, u8 as)
+{
+	making_start(making, VMINSPECT_EVENT_SWAP_IN, fault->slot, 1);
+	making->event.latency_ns = ktime_get_ns() - fault->start_ns;
+	making->event.ip = fault->ip;
+	making->event.source = fault->source;
+	making->event.flags = fault->flags;
+	making_actor(making, as);
+	if (fault->mm) {
+		making_owner(making, fault->mm);
+		making_va(making, fault->va);
+	}
+}
+
+/**
+ * struct shmem_in_call - a call of shmem_swapin_folio()
+ * @task: the caller's place
+ * @inode: number of the file
+ * @index: page in it
+ * @dev: its file system
+ * @major: where it says that this is a major fault; NULL: no fault
+ * @foliop: where it leaves the page, charged and locked
+ */
+struct shmem_in_call {
+	struct vmi_task *task;
 	u64 inode;
 	u64 index;
 	u32 dev;
 	const vm_fault_t *major;
 	struct folio **foliop;
-	bool cached;
 };
-
-static void fault_enter(struct fault_call *call)
-{
-	call->task = vmi_task_enter(VMI_TASK_FAULT);
-	call->as = pulling_as(call->task, call->fault.mm);
-	if (call->fault.collapse && call->as == VMINSPECT_AS_FAULT)
-		call->as = VMINSPECT_AS_MADVISE;	/* MADV_COLLAPSE */
-	if (call->task)
-		call->task->fault = &call->fault;
-}
-
-static void fault_record(struct fault_call *call, u32 flags)
-{
-	const struct vmi_fault *fault = &call->fault;
-	struct making making;
-
-	rcu_read_lock();
-	making_start(&making, VMINSPECT_EVENT_SWAP_IN, fault->slot, fault->pages);
-	making.event.latency_ns = ktime_get_ns() - fault->start_ns;
-	making.event.ip = call->ip;
-	making.event.source = fault->source;
-	making.event.inode = call->inode;
-	making.event.index = call->index;
-	making.event.dev = call->dev;
-	making.event.flags = fault->flags | flags;
-	making_actor(&making, call->as);
-	if (fault->mm) {
-		making_owner(&making, fault->mm);
-		making_va(&making, fault->va);
-	}
-	if (call->foliop)
-		making_charge(&making, *call->foliop);
-	making_record(&making);
-	rcu_read_unlock();
-}
-
-static int swap_page_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
-{
-	struct vm_fault *vmf = (struct vm_fault *)vmi_compat_argument(regs, 0);
-	struct fault_call *call = (struct fault_call *)ri->data;
-	bool tried;
-	u64 slot;
-
-	if (!vmi_entry_swapped(pte_val(vmf->orig_pte), &slot))
-		return 1;	/* migrating and the like: not of swap */
-	memset(call, 0, sizeof(*call));
-	call->vmf = vmf;
-	call->fault = (struct vmi_fault){
-		.mm = vmf->vma->vm_mm,
-		.va = vmf->address & PAGE_MASK,
-		.slot = slot,
-		.start_ns = ktime_get_ns(),
-		.vma_lock = vmi_compat_fault_vma_lock(vmf->flags),
-	};
-	/*
-	 * Without one of these it is another fault: the one before was given up for a
-	 * signal. mm_account_fault(): one that was tried before is a major one.
-	 */
-	tried = vmf->flags & FAULT_FLAG_TRIED;
-	vmi_task_resume_fault(&call->fault, tried);
-	if (tried)
-		call->fault.flags |= VMINSPECT_EVENT_MAJOR | VMINSPECT_EVENT_RETRIED;
-	call->fault.pages = 1;
-	call->fault.mapped = false;
-	call->fault.vma_lock = vmi_compat_fault_vma_lock(vmf->flags);
-	call->fault.collapse = vmf->flags == FAULT_FLAG_ALLOW_RETRY;
-	if (vmf->flags & FAULT_FLAG_USER)
-		call->ip = task_pt_regs(current)->ip;
-	fault_enter(call);
-	return 0;
-}
-
-/*
- * The vma is not looked at here: a fault that has to be retried let go of its lock.
- * orig_pte is replaced by the new entry where the page was mapped, and only there.
- */
-static int swap_page_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
-{
-	struct fault_call *call = (struct fault_call *)ri->data;
-	vm_fault_t ret = (__force vm_fault_t)regs_return_value(regs);
-	struct vmi_fault *fault = &call->fault;
-
-	if (ret & VM_FAULT_MAJOR) {
-		/* Who collapses small pages calls without a fault that could be counted. */
-		if (!fault->collapse)
-			fault->flags |= VMINSPECT_EVENT_MAJOR;
-		fault->read = true;
-		if (!fault->source)
-			fault->source = vmi_swap_source(swp_type((swp_entry_t){ fault->slot }));
-	}
-	if (pte_present(call->vmf->orig_pte)) {
-		if (!fault->source && !fault->read)
-			fault->source = VMINSPECT_SOURCE_CACHE;
-		if (probe_wanted(VMINSPECT_EVENT_SWAP_IN))
-			fault_record(call, 0);
-	} else if (ret & VM_FAULT_RETRY) {
-		fault->flags |= VMINSPECT_EVENT_RETRIED;
-		vmi_task_keep_fault(fault);
-	}
-	vmi_task_leave(call->task, VMI_TASK_FAULT);
-	return 0;
-}
 
 static int shmem_in_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	const struct inode *inode = (struct inode *)vmi_compat_argument(regs, 0);
 	struct folio **foliop = (struct folio **)vmi_compat_argument(regs, 2);
-	void *slot = *foliop;
+	struct shmem_in_call *call = (struct shmem_in_call *)ri->data;
 	struct vm_area_struct *vma = vmi_compat_shmem_vma(regs);
-	struct fault_call *call = (struct fault_call *)ri->data;
+	struct vmi_fault *fault;
+	void *slot = *foliop;
 	swp_entry_t entry;
 
 	if (!xa_is_value(slot))
@@ -401,43 +398,53 @@ static int shmem_in_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 	entry = radix_to_swp_entry(slot);
 	if (swp_type(entry) >= MAX_SWAPFILES)
 		return 1;	/* what can't be read any more */
-	memset(call, 0, sizeof(*call));
+	call->task = vmi_task_enter(VMI_TASK_FAULT);
+	if (!call->task)
+		return 1;
 	call->inode = inode->i_ino;
 	call->dev = inode->i_sb->s_dev;
 	call->index = vmi_compat_argument(regs, 1);
 	call->major = (vm_fault_t *)vmi_compat_argument(regs, 6);
 	call->foliop = foliop;
-	call->cached = vmi_swap_look(swp_type(entry), swp_offset(entry)) ==
-		       VMI_SWAP_SLOT_CACHED;
-	call->fault = (struct vmi_fault){
-		.slot = entry.val, .start_ns = ktime_get_ns(), .pages = 1,
-	};
+	fault = &call->task->fault;
+	*fault = (struct vmi_fault){ .slot = entry.val, .start_ns = ktime_get_ns() };
 	if (vma) {
-		call->fault.mm = vma->vm_mm;
-		call->fault.va = vma->vm_start + ((call->index - vma->vm_pgoff) << PAGE_SHIFT);
+		fault->mm = vma->vm_mm;
+		fault->va = vma->vm_start + ((call->index - vma->vm_pgoff) << PAGE_SHIFT);
 	}
-	fault_enter(call);
 	return 0;
+}
+
+static void shmem_in_record(const struct shmem_in_call *call, const struct vmi_fault *fault)
+{
+	struct making making;
+
+	rcu_read_lock();
+	fault_making(&making, fault, pulling_as(call->task, fault->mm));
+	making.event.pages = folio_nr_pages(*call->foliop);
+	making.event.inode = call->inode;
+	making.event.index = call->index;
+	making.event.dev = call->dev;
+	making_charge(&making, *call->foliop);
+	making_record(&making);
+	rcu_read_unlock();
 }
 
 static int shmem_in_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	struct fault_call *call = (struct fault_call *)ri->data;
-	struct vmi_fault *fault = &call->fault;
-	u32 flags = VMINSPECT_EVENT_SHMEM;
+	const struct shmem_in_call *call = (struct shmem_in_call *)ri->data;
+	struct vmi_fault *fault = &call->task->fault;
 
+	fault->flags = VMINSPECT_EVENT_SHMEM;
 	/* On the stack of the caller, which has not gone on yet. */
 	if (call->major && *call->major & VM_FAULT_MAJOR)
-		flags |= VMINSPECT_EVENT_MAJOR;
-	if (!fault->source && flags & VMINSPECT_EVENT_MAJOR)
-		fault->source = vmi_swap_source(swp_type((swp_entry_t){ fault->slot }));
-	/* What this call reads itself read_exit() tells it, if it has a place to be told at. */
-	else if (!fault->source && (call->major || call->cached || call->task))
-		fault->source = VMINSPECT_SOURCE_CACHE;
-	if (!(int)regs_return_value(regs) && probe_wanted(VMINSPECT_EVENT_SWAP_IN)) {
-		fault->pages = folio_nr_pages(*call->foliop);
-		fault_record(call, flags);
-	}
+		fault->flags |= VMINSPECT_EVENT_MAJOR;
+	if (!fault->source)
+		fault->source = fault->flags & VMINSPECT_EVENT_MAJOR ?
+				vmi_swap_source(swp_type((swp_entry_t){ fault->slot })) :
+				VMINSPECT_SOURCE_CACHE;
+	if (!(int)regs_return_value(regs) && probe_wanted(VMINSPECT_EVENT_SWAP_IN))
+		shmem_in_record(call, fault);
 	vmi_task_leave(call->task, VMI_TASK_FAULT);
 	return 0;
 }
@@ -464,20 +471,43 @@ static int swapoff_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 	return 0;
 }
 
-/* Pages are being mapped for the fault under way: from where on, and how many? */
-static void mapped_in_fault(struct vmi_fault *fault, const struct mm_struct *mm, u64 va,
+/*
+ * Pages are being mapped by a task that brings one back: is it that one? The lock of the
+ * entry is held, and if the page's slot still stands there it is about to be replaced. So a
+ * fault that mapped nothing, and was not forgotten yet, is not taken for one that did; nor
+ * is what a migration maps within the fault, for want of memory, or a copy that is made at
+ * once of what was mapped.
+ */
+static void mapped_in_fault(struct vmi_task *task, struct mm_struct *mm, u64 va,
 			    unsigned int pages)
 {
-	/*
-	 * A migration within the fault, for want of memory, maps others; and what was mapped
-	 * may be copied at once, page by page.
-	 */
-	if (fault->mapped || mm != fault->mm || fault->va - va >= (u64)pages * PAGE_SIZE)
+	struct vmi_fault *fault = &task->fault;
+	struct making making;
+	u64 slot;
+	u8 as;
+
+	if (mm != fault->mm || fault->va - va >= (u64)pages * PAGE_SIZE)
 		return;
-	fault->mapped = true;
-	fault->slot -= (fault->va - va) >> PAGE_SHIFT;
-	fault->va = va;
-	fault->pages = pages;
+	rcu_read_lock();
+	if (!vmi_entry_swapped(vmi_walk_peek(mm, fault->va), &slot) || slot != fault->slot)
+		goto unlock;
+	/* Who collapses small pages calls without a fault that could be counted. */
+	if (fault->read && !fault->collapse)
+		fault->flags |= VMINSPECT_EVENT_MAJOR;
+	if (!fault->source)
+		fault->source = fault->read ? vmi_swap_source(swp_type((swp_entry_t){ slot })) :
+				VMINSPECT_SOURCE_CACHE;
+	as = pulling_as(task, mm);
+	if (fault->collapse && as == VMINSPECT_AS_FAULT)
+		as = VMINSPECT_AS_MADVISE;	/* MADV_COLLAPSE */
+	fault_making(&making, fault, as);
+	making.event.pages = pages;
+	making.event.offset -= (fault->va - va) >> PAGE_SHIFT;
+	making.event.va = va;
+	making_record(&making);
+	vmi_task_leave(task, VMI_TASK_FAULT);
+unlock:
+	rcu_read_unlock();
 }
 
 static void mapped_by_swapoff(struct mm_struct *mm, u64 va, u64 slot, unsigned int pages)
@@ -500,8 +530,7 @@ static void mapped_by_swapoff(struct mm_struct *mm, u64 va, u64 slot, unsigned i
  */
 static void mapped_at(struct mm_struct *mm, u64 va, unsigned int pages)
 {
-	const struct vmi_task *task;
-	struct vmi_fault *fault;
+	struct vmi_task *task;
 	u64 slot;
 
 	if (!probe_wanted(VMINSPECT_EVENT_SWAP_IN))
@@ -509,12 +538,12 @@ static void mapped_at(struct mm_struct *mm, u64 va, unsigned int pages)
 	task = vmi_task_find();
 	if (!task)
 		return;
-	fault = task_fault(task);
-	if (fault)
-		mapped_in_fault(fault, mm, va, pages);
-	else if (task->doing & VMI_TASK_SWAPOFF &&
-		 vmi_entry_swapped(vmi_walk_peek(mm, va), &slot))
+	if (!(task->doing & VMI_TASK_SWAPOFF)) {
+		if (task_fault(task))
+			mapped_in_fault(task, mm, va, pages);
+	} else if (vmi_entry_swapped(vmi_walk_peek(mm, va), &slot)) {
 		mapped_by_swapoff(mm, va, slot, pages);
+	}
 }
 
 static void mapped(struct ftrace_regs *regs)
@@ -751,7 +780,7 @@ static void flight_record(struct vmi_flight *flight, u8 source, bool failed)
 /* Whose page is it, and who wants it? A fault that asks for it knows best. */
 static void read_making(struct making *making, struct folio *folio, u64 slot, u32 pages)
 {
-	const struct vmi_task *task = vmi_task_find();
+	struct vmi_task *task = vmi_task_find();
 	const struct vmi_fault *fault = task_fault(task);
 	bool asked = fault && fault_asks_for(fault, slot, pages);
 	struct vmi_slot known;
@@ -864,9 +893,40 @@ static int read_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 		io_end(call, source, false);
 	else if (!io_by_file_system(call) && !folio_test_locked(call->folio))
 		io_end(call, source, true);
-	fault_found(call->slot, folio_nr_pages(call->folio), source);
 	vmi_task_leave(call->task, VMI_TASK_READ);
 	return 0;
+}
+
+/*
+ * The same for whoever brings the page back, who needs no return: first the call itself; then
+ * zswap is asked, unless the page is known to be one of zeroes; and if that has it not, told
+ * that a device has to be read.
+ */
+static void reading(struct ftrace_regs *regs)
+{
+	struct folio *folio = page_folio((struct page *)
+		vmi_compat_ftrace_argument(regs, VMI_COMPAT_READ_FOLIO));
+	swp_entry_t entry = { .val = vmi_compat_folio_slot(folio) };
+
+	fault_reads(entry.val, folio_nr_pages(folio),
+		    vmi_compat_swap_keeps_zeroes() ? VMINSPECT_SOURCE_ZERO :
+		    vmi_swap_source(swp_type(entry)));
+}
+
+static void zswap_asked(struct ftrace_regs *regs)
+{
+	struct folio *folio = (struct folio *)vmi_compat_ftrace_argument(regs, 0);
+
+	fault_reads(vmi_compat_folio_slot(folio), folio_nr_pages(folio),
+		    VMINSPECT_SOURCE_ZSWAP);
+}
+
+static void zswap_lacks(struct ftrace_regs *regs)
+{
+	struct folio *folio = (struct folio *)vmi_compat_ftrace_argument(regs, 0);
+	swp_entry_t entry = { .val = vmi_compat_folio_slot(folio) };
+
+	fault_reads(entry.val, folio_nr_pages(folio), vmi_swap_source(swp_type(entry)));
 }
 
 static int write_device_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
@@ -925,7 +985,7 @@ static int zswap_load_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 
 	if (!vmi_compat_zswap_loaded(regs_return_value(regs)))
 		return 0;
-	fault_found(call->slot, folio_nr_pages(call->folio), VMINSPECT_SOURCE_ZSWAP);
+	fault_reads(call->slot, folio_nr_pages(call->folio), VMINSPECT_SOURCE_ZSWAP);
 	rcu_read_lock();
 	if (vmi_flight_take(vmi_flight_key(VMINSPECT_EVENT_READ, call->slot), 0, &flight))
 		flight_record(&flight, VMINSPECT_SOURCE_ZSWAP, false);
@@ -1016,6 +1076,15 @@ static void reclaim_end(void *data)
 		vmi_task_leave(task, VMI_TASK_RECLAIM);
 }
 
+/* After this a task brings pages back at most for what it has yet to tell other threads. */
+static void exiting(void *data)
+{
+	struct vmi_task *task = vmi_task_find();
+
+	if (task)
+		vmi_task_leave(task, ~0U);
+}
+
 /* Before the child runs for the first time: kernel_clone(). */
 static void forked(void *data, struct task_struct *parent, struct task_struct *child)
 {
@@ -1060,10 +1129,9 @@ struct hook {
 };
 
 static struct hook hooks[] = {
-	{ .name = "do_swap_page", .kinds = ON_IN | ON_READ, .entry = swap_page_entry,
-	  .exit = swap_page_exit, .size = sizeof(struct fault_call), .depth = 1024 },
+	{ .name = "do_swap_page", .kinds = ON_READ, .exit = swap_page_exit, .depth = 1024 },
 	{ .name = "shmem_swapin_folio", .kinds = ON_IN | ON_READ, .entry = shmem_in_entry,
-	  .exit = shmem_in_exit, .size = sizeof(struct fault_call), .depth = 512,
+	  .exit = shmem_in_exit, .size = sizeof(struct shmem_in_call), .depth = 512,
 	  .absent = !IS_ENABLED(CONFIG_SHMEM) },
 	{ .name = "unuse_pte_range", .kinds = ON_IN | ON_READ, .entry = swapoff_entry,
 	  .exit = swapoff_exit, .size = sizeof(struct task_call), .depth = 64 },
@@ -1076,13 +1144,14 @@ static struct hook hooks[] = {
 	  .entry = shmem_out_entry, .exit = shmem_out_exit,
 	  .size = sizeof(struct task_call), .depth = 512,
 	  .absent = !IS_ENABLED(CONFIG_SHMEM) },
-	{ .name = VMI_COMPAT_ZSWAP_LOAD, .kinds = ON_IN | ON_READ, .entry = zswap_load_entry,
+	{ .name = VMI_COMPAT_ZSWAP_LOAD, .kinds = ON_READ | (VMI_COMPAT_ZSWAP_LACKS ? 0 : ON_IN),
+	  .entry = zswap_load_entry,
 	  .exit = zswap_load_exit, .size = sizeof(struct io_call), .depth = 512,
 	  .absent = !IS_ENABLED(CONFIG_ZSWAP) },
 	{ .name = VMI_COMPAT_ZSWAP_STORE, .kinds = ON_WRITE, .entry = zswap_entry,
 	  .exit = zswap_store_exit, .size = sizeof(struct io_call), .depth = 512,
 	  .absent = !IS_ENABLED(CONFIG_ZSWAP) },
-	{ .name = VMI_COMPAT_READ, .kinds = ON_IN | ON_READ, .entry = read_entry,
+	{ .name = VMI_COMPAT_READ, .kinds = ON_READ, .entry = read_entry,
 	  .exit = read_exit, .size = sizeof(struct io_call), .depth = 1024 },
 	{ .name = "__swap_writepage", .kinds = ON_WRITE, .entry = write_device_entry,
 	  .exit = write_device_exit, .size = sizeof(struct io_call), .depth = 512 },
@@ -1090,7 +1159,7 @@ static struct hook hooks[] = {
 
 /**
  * struct entry - a function that is hooked at its entry alone
- * @name: the function
+ * @name: the function; NULL: this kernel has none, and nothing is missing
  * @kinds: as in struct hook
  * @probe: what is called
  * @ip: where ftrace calls from; 0: it can't be hooked
@@ -1109,6 +1178,15 @@ struct entry {
 static struct entry map_entries[] = {
 	{ VMI_COMPAT_MAPPED, ON_IN, mapped },
 	{ VMI_COMPAT_MAPPED_NEW, ON_IN, mapped_new },
+};
+
+static struct entry fault_entries[] = {
+	{ "do_swap_page", ON_IN | ON_READ, swap_page },
+	{ VMI_COMPAT_READ, ON_IN, reading },
+	{ VMI_COMPAT_ZSWAP_LACKS ? VMI_COMPAT_ZSWAP_LOAD : NULL, ON_IN, zswap_asked },
+	{ VMI_COMPAT_ZSWAP_LACKS, ON_IN, zswap_lacks },
+	{ "swapin_readahead", ON_IN, swap_in },
+	{ VMI_COMPAT_SWAP_IN, ON_IN, swap_in },
 };
 
 static struct entry swap_entries[] = {
@@ -1148,6 +1226,8 @@ static struct entry_group entry_groups[] = {
 	{ .ops = { .func = entry_passed, .flags = FTRACE_OPS_FL_RECURSION },
 	  .entries = map_entries, .nr = ARRAY_SIZE(map_entries) },
 	{ .ops = { .func = entry_passed, .flags = FTRACE_OPS_FL_RECURSION },
+	  .entries = fault_entries, .nr = ARRAY_SIZE(fault_entries) },
+	{ .ops = { .func = entry_passed, .flags = FTRACE_OPS_FL_RECURSION },
 	  .entries = swap_entries, .nr = ARRAY_SIZE(swap_entries) },
 };
 
@@ -1174,6 +1254,7 @@ static struct point points[] = {
 	{ "mm_vmscan_memcg_reclaim_end", ON_OUT | ON_WRITE, reclaim_end },
 	{ "mm_vmscan_node_reclaim_begin", ON_OUT | ON_WRITE, direct_begin },
 	{ "mm_vmscan_node_reclaim_end", ON_OUT | ON_WRITE, reclaim_end },
+	{ "sched_process_exit", ON_IN | ON_READ, exiting },
 	{ "sched_process_fork", VMI_PROBE_FORKS, forked },
 };
 
@@ -1280,6 +1361,11 @@ static bool group_usable(const struct entry_group *group, u32 wanted)
 	return usable && needed;
 }
 
+static bool entry_missing(const struct entry *entry, bool attached)
+{
+	return entry->name && !(entry->ip && attached);
+}
+
 /* Return: mask of the kinds that can't be had */
 static u32 group_attach(struct entry_group *group, u32 wanted)
 {
@@ -1289,7 +1375,7 @@ static u32 group_attach(struct entry_group *group, u32 wanted)
 	if (!group->attached && group_usable(group, wanted))
 		group->attached = is_attached(register_ftrace_function(&group->ops));
 	for (i = 0; i < group->nr; i++)
-		if (!group->attached || !group->entries[i].ip)
+		if (entry_missing(&group->entries[i], group->attached))
 			missing |= group->entries[i].kinds;
 	return missing;
 }
@@ -1369,16 +1455,14 @@ static void points_detach(void)
 }
 
 /*
- * From the moment on that nothing is wanted nobody follows a task's fault any more, which
- * is gone with the probe whose return would have taken it back. After all is detached, and
- * the grace periods that this contains, no probe runs and nothing uses the tables.
+ * After all is detached, and the grace periods that this contains, no probe runs and nothing
+ * uses the tables.
  */
 static void probe_stop(void)
 {
 	if (!want.started)
 		return;
 	WRITE_ONCE(wanted_kinds, 0);
-	synchronize_rcu();
 	entries_detach();
 	hooks_detach();
 	points_detach();
@@ -1663,6 +1747,8 @@ static int group_find(struct entry_group *group)
 	int ret;
 
 	for (i = 0; i < group->nr; i++) {
+		if (!group->entries[i].name)
+			continue;
 		ret = probe_find(group->entries[i].name, &ip);
 		if (!ret && ip)
 			ret = ftrace_set_filter_ip(&group->ops, ip, 0, 0);
@@ -1717,7 +1803,7 @@ static u32 group_missing(const struct entry_group *group)
 	unsigned int i;
 
 	for (i = 0; i < group->nr; i++)
-		if (!group->entries[i].ip)
+		if (entry_missing(&group->entries[i], true))
 			missing |= group->entries[i].kinds;
 	return missing;
 }

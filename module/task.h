@@ -13,12 +13,12 @@
  * @va: its address; of the page's beginning
  * @slot: swp_entry_t.val of its slot
  * @start_ns: when it was first tried
+ * @ended: how many faults of the task had ended then
+ * @ip: the user instruction that faulted; 0: none
+ * @flags: VMINSPECT_EVENT_MAJOR and _RETRIED, of the tries before
  * @source: where it was found so far: VMINSPECT_SOURCE_*
- * @flags: VMINSPECT_EVENT_MAJOR and _RETRIED as of now
- * @pages: how many were mapped
- * @mapped: was it mapped in this try?
- * @read: did a try have to read it?
- * @vma_lock: was this try under the lock of the mapping alone?
+ * @read: was it not in memory in some try?
+ * @vma_lock: is this try under the lock of the mapping alone?
  * @collapse: small pages are being collapsed: nobody faulted
  */
 struct vmi_fault {
@@ -26,28 +26,29 @@ struct vmi_fault {
 	u64 va;
 	u64 slot;
 	u64 start_ns;
-	u8 source;
+	unsigned long ended;
+	u64 ip;
 	u32 flags;
-	u32 pages;
-	bool mapped;
+	u8 source;
 	bool read;
 	bool vma_lock;
 	bool collapse;
 };
 
 /* What a task may be in the middle of. */
-#define VMI_TASK_FAULT		BIT(0)	/* fault is valid */
+#define VMI_TASK_FAULT		BIT(0)	/* fault is valid; nothing was mapped for it so far */
 #define VMI_TASK_RECLAIM	BIT(1)	/* reclaim is valid */
 #define VMI_TASK_SWAPOFF	BIT(2)
 #define VMI_TASK_SHMEM		BIT(3)	/* shmem is valid */
 #define VMI_TASK_READ		BIT(4)	/* zswap_asked is valid */
+#define VMI_TASK_RETRY		BIT(5)	/* fault is valid, and may be tried again */
 
 /**
  * struct vmi_task - what a task is in the middle of
  * @task: the task; NULL: the place is free
  * @doing: mask of VMI_TASK_*
  * @reclaim: as what it reclaims: VMINSPECT_AS_*
- * @fault: on its stack of probes
+ * @fault: a page that it brings back
  * @zswap_asked: of the page that it reads zswap was asked
  * @shmem: a page of shared memory that is going out: its inode's number, ...
  */
@@ -56,7 +57,7 @@ struct vmi_task {
 	u32 doing;
 	u8 reclaim;
 	bool zswap_asked;
-	struct vmi_fault *fault;
+	struct vmi_fault fault;
 	struct {
 		u64 inode;
 		u64 index;
@@ -70,8 +71,6 @@ void vmi_task_stop(void);
 struct vmi_task *vmi_task_find(void);
 struct vmi_task *vmi_task_enter(u32 what);
 void vmi_task_leave(struct vmi_task *task, u32 what);
-void vmi_task_keep_fault(const struct vmi_fault *fault);
-void vmi_task_resume_fault(struct vmi_fault *fault, bool tried);
 u64 vmi_task_missed(void);
 
 #endif /* VMI_TASK_H */
