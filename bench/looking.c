@@ -173,12 +173,10 @@ static bool wanted(const char *work)
 /* QEMU logs each instruction of ours, doing that work once. */
 static void log_once(method_fn run, const struct range *range)
 {
-	char reply[256];
-
 	check(run(range) == range->pages, only);
-	check(!monitor_command("log exec,nochain", reply, sizeof(reply)), "no monitor");
+	log_instructions(true);
 	check(run(range) == range->pages, only);
-	check(!monitor_command("log none", reply, sizeof(reply)), "no monitor");
+	log_instructions(false);
 }
 
 /* All methods in turns; each has to see what is there. */

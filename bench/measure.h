@@ -57,6 +57,15 @@ static inline void print_figure(const char *work, const char *method, uint64_t *
 	fflush(stdout);
 }
 
+/* QEMU's log of what is executed, of which ./profile makes its lists. */
+static inline void log_instructions(bool on)
+{
+	char reply[256];
+
+	check(!monitor_command(on ? "log exec,nochain" : "log none", reply, sizeof(reply)),
+	      "no monitor");
+}
+
 /* The calling process runs on these processors alone. */
 static inline void stay_on(int first, int nr)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * swapin METHOD PAGES [KINDS]: pages that are out are touched, several times over: lines for
+ * swapin METHOD PAGES [KINDS [log]]: pages that are out are touched, several times over: lines for
  * ./report of what one takes, and with KINDS, a mask, while events of these kinds are recorded;
- * then also of what it takes to read what was recorded of it, and of both together.
+ * then also of what it takes to read what was recorded of it, and of both together. With "log"
+ * they are touched once, and QEMU logs it: see ./profile.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -29,23 +30,44 @@ static int open_events(unsigned int kinds)
 	return ioctl(device_open(), VMINSPECT_IOC_EVENTS, &request);
 }
 
-/* How long one takes that went out before, on average. */
-static uint64_t touch_all(char *map, size_t nr)
+static void write_all(char *map, size_t nr)
 {
-	uint64_t before;
 	size_t i;
 
 	for (i = 0; i < nr; i++)
 		map[i * SZ_4K]++;
 	check(!page_out(map, nr * SZ_4K), "pages do not go out");
-	before = now_ns();
+}
+
+static void read_all(const char *map, size_t nr)
+{
+	size_t i;
+
 	for (i = 0; i < nr; i++)
 		READ_ONCE(map[i * SZ_4K]);
+}
+
+/* How long one takes that went out before, on average. */
+static uint64_t touch_all(char *map, size_t nr)
+{
+	uint64_t before;
+
+	write_all(map, nr);
+	before = now_ns();
+	read_all(map, nr);
 	return (now_ns() - before) / nr;
 }
 
+static void log_all(char *map, size_t nr)
+{
+	write_all(map, nr);
+	log_instructions(true);
+	read_all(map, nr);
+	log_instructions(false);
+}
+
 /* What it takes to read all records that there are, for each page. */
-static uint64_t read_all(int events, size_t pages)
+static uint64_t fetch_all(int events, size_t pages)
 {
 	static struct vminspect_event records[1024];
 	uint64_t before = now_ns();
@@ -65,18 +87,22 @@ int main(int argc, char **argv)
 	int events = -1, round;
 	char *map;
 
-	check(nr, "usage: swapin METHOD PAGES [KINDS]");
+	check(nr, "usage: swapin METHOD PAGES [KINDS [log]]");
 	map = map_small(nr * SZ_4K);
 	check(map, "no memory");
 	if (argc > 3) {
 		events = open_events(strtoul(argv[3], NULL, 0));
 		check(events >= 0, "no events");
 	}
+	if (argc > 4) {
+		log_all(map, nr);
+		return 0;
+	}
 	for (round = 0; round < ROUNDS; round++) {
 		touches[round] = touch_all(map, nr);
 		if (events < 0)
 			continue;
-		reads[round] = read_all(events, nr);
+		reads[round] = fetch_all(events, nr);
 		both[round] = touches[round] + reads[round];
 	}
 	print_figure("a page comes back from zram", argv[1], touches, 1);

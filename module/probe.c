@@ -292,11 +292,9 @@ static bool fault_is_retry(const struct vmi_task *task, const struct vmi_fault *
 	       (tried || retry_untold(before, fault));
 }
 
-/* do_swap_page(). mm_account_fault(): a fault that was tried before is a major one. */
-static void swap_page(struct ftrace_regs *regs)
+/* mm_account_fault(): a fault that was tried before is a major one. */
+static void fault_begin(const struct vm_fault *vmf)
 {
-	const struct vm_fault *vmf =
-		(const struct vm_fault *)vmi_compat_ftrace_argument(regs, 0);
 	bool tried = vmf->flags & FAULT_FLAG_TRIED;
 	struct vmi_fault fault = {
 		.mm = vmf->vma->vm_mm,
@@ -326,6 +324,17 @@ static void swap_page(struct ftrace_regs *regs)
 		fault.ip = task_pt_regs(current)->ip;
 	task->fault = fault;
 	task->doing = (task->doing & ~VMI_TASK_RETRY) | VMI_TASK_FAULT;
+}
+
+static void swap_page(struct ftrace_regs *regs)
+{
+	fault_begin((const struct vm_fault *)vmi_compat_ftrace_argument(regs, 0));
+}
+
+static int swap_page_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	fault_begin((const struct vm_fault *)vmi_compat_argument(regs, 0));
+	return 0;
 }
 
 /* It is over, whether or not it mapped anything: what is read from now on is not for it. */
@@ -850,6 +859,44 @@ static bool io_by_file_system(const struct io_call *call)
 	return true;
 }
 
+/*
+ * Where does the page come from that a fault asked for? First a page is read at all; then
+ * zswap is asked, unless the page is known to be one of zeroes; and if that has it not, told that
+ * a device has to be read.
+ */
+static void fault_reads_at(struct folio *folio)
+{
+	swp_entry_t entry = { .val = vmi_compat_folio_slot(folio) };
+
+	fault_reads(entry.val, folio_nr_pages(folio),
+		    vmi_compat_swap_keeps_zeroes() ? VMINSPECT_SOURCE_ZERO :
+		    vmi_swap_source(swp_type(entry)));
+}
+
+static void reading(struct ftrace_regs *regs)
+{
+	fault_reads_at(page_folio((struct page *)
+		       vmi_compat_ftrace_argument(regs, VMI_COMPAT_READ_FOLIO)));
+}
+
+static void fault_asks_zswap(struct folio *folio)
+{
+	fault_reads(vmi_compat_folio_slot(folio), folio_nr_pages(folio), VMINSPECT_SOURCE_ZSWAP);
+}
+
+static void zswap_asked(struct ftrace_regs *regs)
+{
+	fault_asks_zswap((struct folio *)vmi_compat_ftrace_argument(regs, 0));
+}
+
+static void zswap_lacks(struct ftrace_regs *regs)
+{
+	struct folio *folio = (struct folio *)vmi_compat_ftrace_argument(regs, 0);
+	swp_entry_t entry = { .val = vmi_compat_folio_slot(folio) };
+
+	fault_reads(entry.val, folio_nr_pages(folio), vmi_swap_source(swp_type(entry)));
+}
+
 static int read_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	struct folio *folio =
@@ -867,6 +914,7 @@ static int read_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 	call->task = vmi_task_enter(VMI_TASK_READ);
 	if (call->task)
 		call->task->zswap_asked = false;
+	fault_reads_at(folio);
 	return 0;
 }
 
@@ -895,38 +943,6 @@ static int read_exit(struct kretprobe_instance *ri, struct pt_regs *regs)
 		io_end(call, source, true);
 	vmi_task_leave(call->task, VMI_TASK_READ);
 	return 0;
-}
-
-/*
- * The same for whoever brings the page back, who needs no return: first the call itself; then
- * zswap is asked, unless the page is known to be one of zeroes; and if that has it not, told
- * that a device has to be read.
- */
-static void reading(struct ftrace_regs *regs)
-{
-	struct folio *folio = page_folio((struct page *)
-		vmi_compat_ftrace_argument(regs, VMI_COMPAT_READ_FOLIO));
-	swp_entry_t entry = { .val = vmi_compat_folio_slot(folio) };
-
-	fault_reads(entry.val, folio_nr_pages(folio),
-		    vmi_compat_swap_keeps_zeroes() ? VMINSPECT_SOURCE_ZERO :
-		    vmi_swap_source(swp_type(entry)));
-}
-
-static void zswap_asked(struct ftrace_regs *regs)
-{
-	struct folio *folio = (struct folio *)vmi_compat_ftrace_argument(regs, 0);
-
-	fault_reads(vmi_compat_folio_slot(folio), folio_nr_pages(folio),
-		    VMINSPECT_SOURCE_ZSWAP);
-}
-
-static void zswap_lacks(struct ftrace_regs *regs)
-{
-	struct folio *folio = (struct folio *)vmi_compat_ftrace_argument(regs, 0);
-	swp_entry_t entry = { .val = vmi_compat_folio_slot(folio) };
-
-	fault_reads(entry.val, folio_nr_pages(folio), vmi_swap_source(swp_type(entry)));
 }
 
 static int write_device_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
@@ -1129,7 +1145,8 @@ struct hook {
 };
 
 static struct hook hooks[] = {
-	{ .name = "do_swap_page", .kinds = ON_READ, .exit = swap_page_exit, .depth = 1024 },
+	{ .name = "do_swap_page", .kinds = ON_READ, .entry = swap_page_entry,
+	  .exit = swap_page_exit, .depth = 1024 },
 	{ .name = "shmem_swapin_folio", .kinds = ON_IN | ON_READ, .entry = shmem_in_entry,
 	  .exit = shmem_in_exit, .size = sizeof(struct shmem_in_call), .depth = 512,
 	  .absent = !IS_ENABLED(CONFIG_SHMEM) },
@@ -1175,18 +1192,19 @@ struct entry {
  * Where pages are mapped every process passes that gets memory: only who wants to see
  * swap-ins pays for it.
  */
-static struct entry map_entries[] = {
-	{ VMI_COMPAT_MAPPED, ON_IN, mapped },
+static struct entry in_entries[] = {
 	{ VMI_COMPAT_MAPPED_NEW, ON_IN, mapped_new },
-};
-
-static struct entry fault_entries[] = {
-	{ "do_swap_page", ON_IN | ON_READ, swap_page },
-	{ VMI_COMPAT_READ, ON_IN, reading },
-	{ VMI_COMPAT_ZSWAP_LACKS ? VMI_COMPAT_ZSWAP_LOAD : NULL, ON_IN, zswap_asked },
+	{ VMI_COMPAT_MAPPED, ON_IN, mapped },
 	{ VMI_COMPAT_ZSWAP_LACKS, ON_IN, zswap_lacks },
 	{ "swapin_readahead", ON_IN, swap_in },
 	{ VMI_COMPAT_SWAP_IN, ON_IN, swap_in },
+};
+
+/* Those that have a return probe for who wants reads, which then does the same. */
+static struct entry fault_entries[] = {
+	{ "do_swap_page", ON_IN, swap_page },
+	{ VMI_COMPAT_READ, ON_IN, reading },
+	{ VMI_COMPAT_ZSWAP_LACKS ? VMI_COMPAT_ZSWAP_LOAD : NULL, ON_IN, zswap_asked },
 };
 
 static struct entry swap_entries[] = {
@@ -1215,11 +1233,14 @@ static void entry_passed(unsigned long ip, unsigned long parent_ip, struct ftrac
 			 struct ftrace_regs *regs)
 {
 	const struct entry_group *group = container_of(ops, struct entry_group, ops);
-	unsigned int i;
+	const struct entry *entry = group->entries, *end = entry + group->nr;
 
-	for (i = 0; i < group->nr; i++)
-		if (group->entries[i].ip == ip)
-			group->entries[i].probe(regs);
+	for (; entry != end; entry++) {
+		if (entry->ip == ip) {
+			entry->probe(regs);
+			return;
+		}
+	}
 }
 
 /*
@@ -1229,9 +1250,12 @@ static void entry_passed(unsigned long ip, unsigned long parent_ip, struct ftrac
  * were preempted in it (ftrace_shutdown() in kernel/trace/ftrace.c).
  */
 static struct entry_group entry_groups[] = {
-	{ .ops.func = entry_passed, .entries = map_entries, .nr = ARRAY_SIZE(map_entries) },
-	{ .ops.func = entry_passed, .entries = fault_entries, .nr = ARRAY_SIZE(fault_entries) },
+	{ .ops.func = entry_passed, .entries = in_entries, .nr = ARRAY_SIZE(in_entries) },
 	{ .ops.func = entry_passed, .entries = swap_entries, .nr = ARRAY_SIZE(swap_entries) },
+};
+
+static struct entry_group fault_group = {
+	.ops.func = entry_passed, .entries = fault_entries, .nr = ARRAY_SIZE(fault_entries)
 };
 
 /**
@@ -1383,6 +1407,37 @@ static u32 group_attach(struct entry_group *group, u32 wanted)
 	return missing;
 }
 
+static void group_detach(struct entry_group *group)
+{
+	if (group->attached)
+		unregister_ftrace_function(&group->ops);
+	group->attached = false;
+}
+
+static bool entry_covered(const struct entry *entry)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(hooks); i++)
+		if (hooks[i].attached && !strcmp(hooks[i].name, entry->name))
+			return true;
+	return false;
+}
+
+/* ftrace takes long where it has to call two: those, and return probes at the same functions. */
+static u32 faults_attach(u32 wanted)
+{
+	bool covered = true;
+	unsigned int i;
+
+	for (i = 0; i < fault_group.nr; i++)
+		covered &= !fault_group.entries[i].name || entry_covered(&fault_group.entries[i]);
+	if (!covered)
+		return group_attach(&fault_group, wanted);
+	group_detach(&fault_group);
+	return 0;
+}
+
 static u32 entries_attach(u32 wanted)
 {
 	u32 missing = 0;
@@ -1437,11 +1492,9 @@ static void entries_detach(void)
 {
 	struct entry_group *group;
 
-	for (group = entry_groups; group < entry_groups + ARRAY_SIZE(entry_groups); group++) {
-		if (group->attached)
-			unregister_ftrace_function(&group->ops);
-		group->attached = false;
-	}
+	for (group = entry_groups; group < entry_groups + ARRAY_SIZE(entry_groups); group++)
+		group_detach(group);
+	group_detach(&fault_group);
 }
 
 static void points_detach(void)
@@ -1519,6 +1572,7 @@ static u32 probe_attach(u32 wanted)
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
 		if (hooks[i].kinds & wanted && !hooks[i].absent && !hook_attach(&hooks[i]))
 			missing |= hooks[i].kinds;
+	missing |= faults_attach(wanted);
 	return missing & wanted;
 }
 
@@ -1784,6 +1838,8 @@ int vmi_probe_init(void)
 	ret = hooks_find();
 	for (i = 0; i < ARRAY_SIZE(entry_groups) && !ret; i++)
 		ret = group_find(&entry_groups[i]);
+	if (!ret)
+		ret = group_find(&fault_group);
 	for_each_kernel_tracepoint(point_find, NULL);
 	return ret;
 }
@@ -1826,6 +1882,7 @@ u32 vmi_probe_kinds(void)
 			missing |= hooks[i].kinds;
 	for (i = 0; i < ARRAY_SIZE(entry_groups); i++)
 		missing |= group_missing(&entry_groups[i]);
+	missing |= group_missing(&fault_group);
 	for (i = 0; i < ARRAY_SIZE(points); i++)
 		if (!points[i].tracepoint)
 			missing |= points[i].kinds;
@@ -1850,4 +1907,5 @@ void vmi_probe_exit(void)
 	mutex_unlock(&want.lock);
 	for (i = 0; i < ARRAY_SIZE(entry_groups); i++)
 		ftrace_free_filter(&entry_groups[i].ops);
+	ftrace_free_filter(&fault_group.ops);
 }

@@ -22,6 +22,12 @@
 
 static struct vmi_task *tasks;
 
+/*
+ * How many have not the first place of those where they are looked for. While there are none,
+ * nobody has to be looked for further. A task sees its own steps in their order.
+ */
+static atomic_t nr_displaced;
+
 /* How often there was no place for a task. */
 static atomic64_t nr_missed;
 
@@ -32,6 +38,7 @@ static atomic64_t nr_missed;
  */
 int vmi_task_start(void)
 {
+	atomic_set(&nr_displaced, 0);
 	tasks = vcalloc(NR_TASKS, sizeof(*tasks));
 	return tasks ? 0 : -ENOMEM;
 }
@@ -59,10 +66,14 @@ static struct vmi_task *task_place(unsigned int nr)
  */
 struct vmi_task *vmi_task_find(void)
 {
-	struct vmi_task *task;
+	struct vmi_task *task = task_place(0);
 	unsigned int nr;
 
-	for (nr = 0; nr < TASK_WINDOW; nr++) {
+	if (READ_ONCE(task->task) == current)
+		return task;
+	if (!atomic_read(&nr_displaced))
+		return NULL;
+	for (nr = 1; nr < TASK_WINDOW; nr++) {
 		task = task_place(nr);
 		if (READ_ONCE(task->task) == current)
 			return task;
@@ -77,8 +88,11 @@ static struct vmi_task *task_claim(void)
 
 	for (nr = 0; nr < TASK_WINDOW; nr++) {
 		task = task_place(nr);
-		if (!READ_ONCE(task->task) && !cmpxchg(&task->task, NULL, current))
-			return task;
+		if (READ_ONCE(task->task) || cmpxchg(&task->task, NULL, current))
+			continue;
+		if (nr)
+			atomic_inc(&nr_displaced);
+		return task;
 	}
 	atomic64_inc(&nr_missed);
 	return NULL;
@@ -120,6 +134,9 @@ void vmi_task_leave(struct vmi_task *task, u32 what)
 	if (!task)
 		return;
 	task->doing &= ~what;
-	if (!task->doing)
-		smp_store_release(&task->task, NULL);	/* pairs with cmpxchg() */
+	if (task->doing)
+		return;
+	if (task != task_place(0))
+		atomic_dec(&nr_displaced);
+	smp_store_release(&task->task, NULL);	/* pairs with cmpxchg() */
 }
