@@ -20,6 +20,8 @@
  * bio of several pages    7.3         part of struct swap_iocb; older: counted by the bio
  * swap and zswap calls    6.3 to 7.0  other names, arguments and results: VMI_COMPAT_*; of the
  *                                     result of zswap_load() its type is asked
+ * what zswap lacks        6.8         zswap is told; 6.1: it is asked only where it is in use
+ * swapin_sync()           7.0         older: do_swap_page() reads by itself from such devices
  * KVM: number of address  6.8         a function; older: a constant
  * KVM: guest_memfd        6.8         older: no such slots
  * KVM: protected state    6.10        of the VM; older: of its vCPUs
