@@ -1424,7 +1424,11 @@ static bool entry_covered(const struct entry *entry)
 	return false;
 }
 
-/* ftrace takes long where it has to call two: those, and return probes at the same functions. */
+/*
+ * ftrace takes long where it has to call two: those, and return probes at the same functions. For
+ * a moment both may be there: noting the same call again changes nothing, but for one that is
+ * another try after one under the lock of the mapping alone: it is told as if it were the first.
+ */
 static u32 faults_attach(u32 wanted)
 {
 	bool covered = true;

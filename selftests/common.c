@@ -289,7 +289,7 @@ static bool entry_is_special(const struct vminspect_entry *entry)
  */
 static bool said_mapped_once(const struct vminspect_entry *entry, uint64_t pagemap)
 {
-	if (entry->flags & VMINSPECT_PAGE_HUGETLB && entry->page_shift == 30)
+	if (entry->flags & VMINSPECT_PAGE_HUGETLB && entry->page_shift == 30 && kernel_since(7, 0))
 		return kpage_count(entry->frame) == 1;
 	return pagemap & PM_MMAP_EXCLUSIVE;
 }
