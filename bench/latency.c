@@ -4,7 +4,8 @@
  *
  *   map    mmap(), the first touch of a page and munmap() of a process with 16 GiB mapped,
  *          while another one reads all of that in a loop: by SCAN, from smaps, from pagemap, or
- *          not at all
+ *          not at all; or does the same to a third one, which tells what it is to have a busy
+ *          neighbour in a machine like this
  *   swap   a page that comes back from swap, and one that goes out, while all events are read
  *
  * The kinds of reader take turns; of each the median of the rounds: of their medians, their 99th
@@ -126,6 +127,13 @@ static void scan_for_ever(pid_t target)
 	for (;;)
 		check(!device_extents(device, (uintptr_t)memory, (uintptr_t)memory + MAPPED,
 				      NULL, pass_over, NULL), "SCAN failed");
+}
+
+/* Of the process that the target is a child of, which has the same mapped: no lock is shared. */
+static void scan_another_for_ever(pid_t target)
+{
+	(void)target;
+	scan_for_ever(getppid());
 }
 
 static void read_for_ever(pid_t target, const char *what)
@@ -258,7 +266,7 @@ static void run_rounds(const struct target *target, const struct reader *readers
 {
 	struct samples *samples = mmap(NULL, MAX_OPS * sizeof(*samples), PROT_READ | PROT_WRITE,
 				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	static struct figures figures[4][MAX_OPS];
+	static struct figures figures[5][MAX_OPS];
 	int go[2], done[2], round, op;
 	pid_t measured, reading;
 	size_t i;
@@ -317,6 +325,7 @@ int main(int argc, char **argv)
 	};
 	static const struct reader of_maps[] = {
 		{ "nobody reads", NULL },
+		{ "SCAN of another", scan_another_for_ever },
 		{ "SCAN in a loop", scan_for_ever },
 		{ "smaps in a loop", smaps_for_ever },
 		{ "pagemap in a loop", pagemap_for_ever },

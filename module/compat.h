@@ -20,7 +20,7 @@
  * bio of several pages    7.3         part of struct swap_iocb; older: counted by the bio
  * swap and zswap calls    6.3 to 7.0  other names, arguments and results: VMI_COMPAT_*; of the
  *                                     result of zswap_load() its type is asked
- * what zswap lacks        6.8         zswap is told; 6.1: it is asked only where it is in use
+ * what zswap lacks        6.12        zswap is told once it was asked; older: its answer is seen
  * swapin_sync()           7.0         older: do_swap_page() reads by itself from such devices
  * KVM: number of address  6.8         a function; older: a constant
  * KVM: guest_memfd        6.8         older: no such slots
@@ -291,10 +291,10 @@ static inline unsigned long vmi_compat_ftrace_argument(struct ftrace_regs *regs,
 #endif
 
 /*
- * 6.8: what tells zswap that it had not the page, which is to be read from a device; 6.1 has
- * nothing there, and calls zswap only where it is in use.
+ * 6.12: what tells zswap that it had not the page, which is to be read from a device. From 6.8 on
+ * it was called before zswap was asked, and 6.1 has nothing there.
  */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0) && defined(CONFIG_ZSWAP)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0) && defined(CONFIG_ZSWAP)
 #define VMI_COMPAT_ZSWAP_LACKS		"zswap_folio_swapin"
 #else
 #define VMI_COMPAT_ZSWAP_LACKS		NULL

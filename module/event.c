@@ -53,7 +53,7 @@ static DEFINE_PER_CPU(struct tally, tally);
 static raw_spinlock_t ring_locks[VMI_MAX_RINGS];
 static unsigned int nr_rings;
 
-/* By id. Read under RCU: probes run with preemption off. */
+/* By id. Read under RCU, as whoever records is. */
 static struct vmi_reader __rcu *readers[VMI_MAX_READERS];
 static DEFINE_MUTEX(readers_lock);	/* changes of readers[], and what follows */
 static u64 ids_in_use;

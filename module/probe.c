@@ -326,6 +326,9 @@ static void fault_begin(const struct vm_fault *vmf)
 	task->doing = (task->doing & ~VMI_TASK_RETRY) | VMI_TASK_FAULT;
 }
 
+/* Does swap_page() see what swap_page_entry() sees? Then that leaves it to it. */
+static bool noted_at_entry;
+
 static void swap_page(struct ftrace_regs *regs)
 {
 	fault_begin((const struct vm_fault *)vmi_compat_ftrace_argument(regs, 0));
@@ -333,7 +336,13 @@ static void swap_page(struct ftrace_regs *regs)
 
 static int swap_page_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	fault_begin((const struct vm_fault *)vmi_compat_argument(regs, 0));
+	struct vmi_fault *fault;
+
+	if (!READ_ONCE(noted_at_entry))
+		fault_begin((const struct vm_fault *)vmi_compat_argument(regs, 0));
+	fault = task_fault(vmi_task_find());
+	if (fault)
+		fault->ends = true;
 	return 0;
 }
 
@@ -380,6 +389,7 @@ static void fault_making(struct making *making, const struct vmi_fault *fault, u
  * @inode: number of the file
  * @index: page in it
  * @dev: its file system
+ * @before: pages of the mapping that lie before it
  * @major: where it says that this is a major fault; NULL: no fault
  * @foliop: where it leaves the page, charged and locked
  */
@@ -387,10 +397,24 @@ struct shmem_in_call {
 	struct vmi_task *task;
 	u64 inode;
 	u64 index;
+	u64 before;
 	u32 dev;
 	const vm_fault_t *major;
 	struct folio **foliop;
 };
+
+/* One entry of the page cache may stand for several slots, which follow one another. */
+static u64 shmem_in_slot(const struct inode *inode, u64 index, swp_entry_t first)
+{
+	XA_STATE(xas, &inode->i_mapping->i_pages, index);
+	u64 inside = 0;
+
+	rcu_read_lock();
+	if (xa_is_value(xas_load(&xas)))
+		inside = index - round_down(index, 1UL << vmi_compat_xas_get_order(&xas));
+	rcu_read_unlock();
+	return first.val + inside;
+}
 
 static int shmem_in_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
@@ -416,12 +440,35 @@ static int shmem_in_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 	call->major = (vm_fault_t *)vmi_compat_argument(regs, 6);
 	call->foliop = foliop;
 	fault = &call->task->fault;
-	*fault = (struct vmi_fault){ .slot = entry.val, .start_ns = ktime_get_ns() };
+	*fault = (struct vmi_fault){
+		.slot = shmem_in_slot(inode, call->index, entry),
+		.start_ns = ktime_get_ns(),
+		.ends = true,
+	};
 	if (vma) {
+		call->before = call->index - vma->vm_pgoff;
 		fault->mm = vma->vm_mm;
-		fault->va = vma->vm_start + ((call->index - vma->vm_pgoff) << PAGE_SHIFT);
+		fault->va = vma->vm_start + (call->before << PAGE_SHIFT);
 	}
 	return 0;
+}
+
+/* Those before the one that was asked for came back with it; not all need be in the mapping. */
+static void shmem_in_several(struct vminspect_event *event, const struct shmem_in_call *call)
+{
+	struct folio *folio = *call->foliop;
+	u64 skip = call->index - folio->index;
+
+	event->pages = folio_nr_pages(folio);
+	event->offset -= skip;
+	event->index -= skip;
+	if (!(event->flags & VMINSPECT_EVENT_VA))
+		return;
+	event->va -= skip << PAGE_SHIFT;
+	if (skip > call->before) {
+		event->va = 0;
+		event->flags &= ~VMINSPECT_EVENT_VA;
+	}
 }
 
 static void shmem_in_record(const struct shmem_in_call *call, const struct vmi_fault *fault)
@@ -430,10 +477,10 @@ static void shmem_in_record(const struct shmem_in_call *call, const struct vmi_f
 
 	rcu_read_lock();
 	fault_making(&making, fault, pulling_as(call->task, fault->mm));
-	making.event.pages = folio_nr_pages(*call->foliop);
 	making.event.inode = call->inode;
 	making.event.index = call->index;
 	making.event.dev = call->dev;
+	shmem_in_several(&making.event, call);
 	making_charge(&making, *call->foliop);
 	making_record(&making);
 	rcu_read_unlock();
@@ -790,7 +837,8 @@ static void flight_record(struct vmi_flight *flight, u8 source, bool failed)
 static void read_making(struct making *making, struct folio *folio, u64 slot, u32 pages)
 {
 	struct vmi_task *task = vmi_task_find();
-	const struct vmi_fault *fault = task_fault(task);
+	const struct vmi_fault *under_way = task_fault(task);
+	const struct vmi_fault *fault = under_way && under_way->ends ? under_way : NULL;
 	bool asked = fault && fault_asks_for(fault, slot, pages);
 	struct vmi_slot known;
 
@@ -1200,7 +1248,7 @@ static struct entry in_entries[] = {
 	{ VMI_COMPAT_SWAP_IN, ON_IN, swap_in },
 };
 
-/* Those that have a return probe for who wants reads, which then does the same. */
+/* Those that have a return probe for who wants reads, which then finds out the same. */
 static struct entry fault_entries[] = {
 	{ "do_swap_page", ON_IN, swap_page },
 	{ VMI_COMPAT_READ, ON_IN, reading },
@@ -1425,9 +1473,11 @@ static bool entry_covered(const struct entry *entry)
 }
 
 /*
- * ftrace takes long where it has to call two: those, and return probes at the same functions. For
- * a moment both may be there: noting the same call again changes nothing, but for one that is
- * another try after one under the lock of the mapping alone: it is told as if it were the first.
+ * ftrace takes long where it has to call two: those, and return probes at the same functions. If
+ * there was no memory for one of these, both stay, and do_swap_page() is noted by the former alone;
+ * at the others it does no harm to note the same again. While the former go, faults are noted
+ * twice: one that is another try after one under the lock of the mapping alone is then told as if
+ * it were the first.
  */
 static u32 faults_attach(u32 wanted)
 {
@@ -1436,8 +1486,13 @@ static u32 faults_attach(u32 wanted)
 
 	for (i = 0; i < fault_group.nr; i++)
 		covered &= !fault_group.entries[i].name || entry_covered(&fault_group.entries[i]);
-	if (!covered)
-		return group_attach(&fault_group, wanted);
+	if (!covered) {
+		u32 missing = group_attach(&fault_group, wanted);
+
+		WRITE_ONCE(noted_at_entry, fault_group.attached);
+		return missing;
+	}
+	WRITE_ONCE(noted_at_entry, false);
 	group_detach(&fault_group);
 	return 0;
 }
@@ -1498,6 +1553,7 @@ static void entries_detach(void)
 
 	for (group = entry_groups; group < entry_groups + ARRAY_SIZE(entry_groups); group++)
 		group_detach(group);
+	WRITE_ONCE(noted_at_entry, false);
 	group_detach(&fault_group);
 }
 

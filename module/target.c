@@ -11,6 +11,7 @@
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/dcache.h>
+#include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/magic.h>
@@ -24,6 +25,10 @@
 #include <uapi/vminspect.h>
 
 #include "target.h"
+
+/* How long who writes is given way to: 2 ms, half of what the kernel has him wait otherwise. */
+#define GIVE_WAY_US	20
+#define GIVE_WAY_TIMES	50
 
 static const struct file_operations *pagemap_fops;
 static const struct file_operations *mem_fops;
@@ -230,6 +235,21 @@ void vmi_target_free(struct vmi_target *target)
 	kfree(target);
 }
 
+/*
+ * Who waits for the lock to write is woken when a reader lets go of it, but another reader is
+ * faster and gets it, until he has waited for 4 ms (rwsem_down_read_slowpath() and
+ * RWSEM_WAIT_TIMEOUT in kernel/locking/rwsem.c). So who reads batch by batch has to stand back.
+ * With many who write there is always one that waits: so for so long, and then as the kernel
+ * has it.
+ */
+static void target_give_way(struct mm_struct *mm)
+{
+	unsigned int i;
+
+	for (i = 0; i < GIVE_WAY_TIMES && mmap_lock_is_contended(mm); i++)
+		usleep_range(GIVE_WAY_US, 2 * GIVE_WAY_US);
+}
+
 /**
  * vmi_target_lock() - keep an address space from changing, for a moment
  * @target: the target
@@ -243,6 +263,7 @@ int vmi_target_lock(struct vmi_target *target)
 {
 	int ret;
 
+	target_give_way(target->mm);
 	/*
 	 * Once mm_users is zero it stays so, and the mappings and tables may go
 	 * at any time: exit_mmap(). The mm itself is kept by our mm_count.

@@ -16,7 +16,7 @@
 
 #include "task.h"
 
-#define TASK_BITS	12
+#define TASK_BITS	14
 #define NR_TASKS	BIT(TASK_BITS)
 #define TASK_WINDOW	8U
 

@@ -20,6 +20,8 @@
  * @read: was it not in memory in some try?
  * @vma_lock: is this try under the lock of the mapping alone?
  * @collapse: small pages are being collapsed: nobody faulted
+ * @ends: is its end seen, whether or not it maps anything? Otherwise it may be over by now, and
+ *	@mm gone
  */
 struct vmi_fault {
 	struct mm_struct *mm;
@@ -33,6 +35,7 @@ struct vmi_fault {
 	bool read;
 	bool vma_lock;
 	bool collapse;
+	bool ends;
 };
 
 /* What a task may be in the middle of. */

@@ -111,10 +111,11 @@ static bool walk_take_slots(struct vmi_walk *walk, swp_entry_t slot,
 
 /*
  * One entry of the page cache: one slot, or 2^order. Each may be cached by itself; where that is
- * asked for, the batch may end between two of them, and the next one goes on there.
+ * asked for, the batch may end between two of them, and the next one goes on there. *@least
+ * is how many there have to be before that.
  */
 static bool walk_take_slot(struct vmi_walk *walk, swp_entry_t slot,
-			   unsigned long va, unsigned long end)
+			   unsigned long va, unsigned long end, long *least)
 {
 	unsigned long step = walk->pages ? PAGE_SIZE : end - va;
 
@@ -126,7 +127,7 @@ static bool walk_take_slot(struct vmi_walk *walk, swp_entry_t slot,
 		if (!walk->pages)
 			continue;
 		walk->budget -= VMI_WALK_PAGE_COST;
-		if (walk->budget <= 0)
+		if (--*least <= 0 && walk->budget <= 0)
 			return false;
 	}
 	return true;
@@ -148,11 +149,12 @@ static unsigned long walk_va(const struct vm_area_struct *vma, pgoff_t index)
 }
 
 /*
- * However little of the budget is left, so many entries of the page cache may be
- * passed over: without that a batch whose budget went on empty page-table
- * entries would end where it began.
+ * However little of the budget is left, so many entries of the page cache, or slots that are
+ * looked at, may be passed over: without that a batch whose budget went on empty page-table
+ * entries would end where it began, and with few of them the next one would read all of those
+ * for little.
  */
-#define WALK_MIN_SLOTS		8L
+#define WALK_MIN_SLOTS		32L
 
 /* From one entry of the page cache to the next: each level that is climbed is a node. */
 static long walk_nodes_cost(pgoff_t from, pgoff_t to)
@@ -205,7 +207,7 @@ static bool walk_take_none_shmem(struct vmi_walk *walk, unsigned long va)
 		}
 		nr = min(nr, last - first + 1);
 		full = !walk_take_slot(walk, slot, walk_va(vma, first),
-				       walk_va(vma, first + nr));
+				       walk_va(vma, first + nr), &least);
 		if (full)
 			break;
 	}
@@ -898,8 +900,8 @@ bool vmi_walk_find_table(struct vmi_walk *walk, unsigned long va)
  * Context: any. The caller keeps the tables of that mapping from being freed: it holds
  * the mmap lock, or the lock of the rmap by which it came to the mapping, which
  * free_pgtables() takes for each mapping (unlink_anon_vmas()) before it frees its tables,
- * and which collapsing takes. It is in an RCU section as well, since a table of entries may
- * be replaced by a huge entry without that lock on later kernels.
+ * and which collapsing takes, or the lock of the table itself. It is in an RCU section as well,
+ * since a table of entries may be replaced by a huge entry without that lock on later kernels.
  */
 u64 vmi_walk_peek(struct mm_struct *mm, unsigned long va)
 {

@@ -445,15 +445,24 @@ TEST_F_TIMEOUT(bounds, hold_covers_few_slots_of_large_pages_that_are_looked_at, 
 }
 
 /* Somebody who changes the address space, on and on. */
+struct changer {
+	useconds_t pause;	/* between two changes */
+	pid_t tid;
+	bool stop;
+};
+
 static void *change_mappings(void *arg)
 {
-	bool *stop = arg;
+	struct changer *changer = arg;
 	char *page = map_small(SZ_4K);
 	int protection = PROT_READ;
 
-	while (!READ_ONCE(*stop)) {
+	WRITE_ONCE(changer->tid, gettid());
+	while (!READ_ONCE(changer->stop)) {
 		mprotect(page, SZ_4K, protection);
 		protection ^= PROT_WRITE;
+		if (changer->pause)
+			usleep(changer->pause);
 	}
 	munmap(page, SZ_4K);
 	return NULL;
@@ -466,7 +475,7 @@ TEST_F_TIMEOUT(bounds, hold_is_given_up_earlier_if_somebody_waits, TIMEOUT)
 	const uint64_t quick = RETURN_ALL & ~VMINSPECT_PAGE_FROM_PAGE;
 	char *map = map_small(CONTENDED_SIZE);
 	time_t end = time(NULL) + TIMEOUT / 2;
-	bool stop = false;
+	struct changer changer = {};
 	pthread_t thread;
 	long alone, now;
 
@@ -476,13 +485,83 @@ TEST_F_TIMEOUT(bounds, hold_is_given_up_earlier_if_somebody_waits, TIMEOUT)
 	memset(map, 1, CONTENDED_SIZE);
 	alone = batches(self->device, map, CONTENDED_SIZE, quick);
 	EXPECT_LT(0, alone);
-	ASSERT_EQ(0, pthread_create(&thread, NULL, change_mappings, &stop));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, change_mappings, &changer));
 	do {
 		now = batches(self->device, map, CONTENDED_SIZE, quick);
 	} while (now >= 0 && now <= alone && time(NULL) < end);
-	WRITE_ONCE(stop, true);
+	WRITE_ONCE(changer.stop, true);
 	pthread_join(thread, NULL);
 	EXPECT_LT(alone, now);
+	munmap(map, CONTENDED_SIZE);
+}
+
+#define WRITES		100	/* to look at */
+
+/*
+ * How often the lock was taken for a batch while @tid waited to change something; *@writes: how
+ * often that waited at all.
+ */
+static long holds_while_waiting(pid_t tid, long *writes)
+{
+	FILE *trace = fopen(TRACING "trace", "r");
+	long holds = 0, in_this = 0;
+	char line[512], who[32];
+	bool waits = false;
+
+	*writes = 0;
+	snprintf(who, sizeof(who), "-%d ", tid);
+	while (trace && fgets(line, sizeof(line), trace)) {
+		if (strstr(line, BATCH ": ")) {
+			in_this++;
+		} else if (!strstr(line, who) || !strstr(line, "write=true")) {
+			continue;
+		} else if (strstr(line, "start_locking: ")) {
+			waits = true;
+			in_this = 0;
+		} else if (waits) {
+			waits = false;
+			++*writes;
+			holds += in_this;
+		}
+	}
+	if (trace)
+		fclose(trace);
+	return holds;
+}
+
+/*
+ * Nor does who reads batch by batch take the lock again and again ahead of whom it has woken, as
+ * it could until the kernel prevents that.
+ */
+TEST_F_TIMEOUT(bounds, who_waits_gets_the_lock_before_the_next_batch, TIMEOUT)
+{
+	static struct knob knobs[] = {
+		{ TRACING "events/mmap_lock/mmap_lock_start_locking/enable", "1", "" },
+		{ TRACING "events/mmap_lock/mmap_lock_acquire_returned/enable", "1", "" },
+	};
+	char *map = map_small(CONTENDED_SIZE);
+	time_t end = time(NULL) + TIMEOUT / 2;
+	struct changer changer = { .pause = 5000 };
+	long holds = 0, writes = 0, i;
+	pthread_t thread;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "a second processor");
+	ASSERT_NE(NULL, map);
+	memset(map, 1, CONTENDED_SIZE);
+	knobs_turn(knobs, ARRAY_LEN(knobs));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, change_mappings, &changer));
+	while (writes < WRITES && time(NULL) < end) {
+		trace_empty();
+		for (i = 0; i < 50; i++)
+			EXPECT_LT(0, batches(self->device, map, CONTENDED_SIZE, RETURN_ALL));
+		holds = holds_while_waiting(changer.tid, &writes);
+	}
+	WRITE_ONCE(changer.stop, true);
+	pthread_join(thread, NULL);
+	knobs_turn_back(knobs, ARRAY_LEN(knobs));
+	EXPECT_LE(WRITES, writes);
+	EXPECT_GT(writes, holds);	/* three times as many, if nobody gives way */
 	munmap(map, CONTENDED_SIZE);
 }
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -536,6 +537,197 @@ static void touch_under_signals(struct board *board)
 	board->value = after.ru_majflt - before.ru_majflt;
 	board->step = 3;
 	_exit(0);
+}
+
+static sigjmp_buf given_up;
+static __volatile__ sig_atomic_t touching;
+
+static void give_up(int signal)
+{
+	(void)signal;
+	if (touching)
+		siglongjmp(given_up, 1);
+}
+
+static void touch_or_give_up(const char *page)
+{
+	if (!sigsetjmp(given_up, 1)) {
+		touching = 1;
+		READ_ONCE(*page);
+	}
+	touching = 0;
+}
+
+/* Return: the page whose fault was given up for a signal before anything was mapped, or NULL */
+static char *touch_until_given_up(char *map, size_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		touch_or_give_up(map + i * SZ_4K);
+		if (swapped(getpid(), map + i * SZ_4K, 1))
+			return map + i * SZ_4K;
+	}
+	return NULL;
+}
+
+static uint64_t own_entry(const char *page)
+{
+	int pagemap = pagemap_open(getpid());
+	uint64_t entry = pagemap_entry(pagemap, page);
+
+	close(pagemap);
+	return entry;
+}
+
+static void give_up_and_ask(struct board *board)
+{
+	char *map = map_small(10 * NR * SZ_4K), *page;
+
+	signal(SIGUSR1, give_up);
+	if (mlockall(MCL_CURRENT))
+		_exit(4);
+	munlock(map, 10 * NR * SZ_4K);
+	fill(map, 10 * NR * SZ_4K);
+	if (page_out(map, 10 * NR * SZ_4K))
+		_exit(1);
+	drop_swap_cache();
+	board->step = 1;
+	page = touch_until_given_up(map, 10 * NR);
+	signal(SIGUSR1, SIG_IGN);
+	if (page)
+		board->value = own_entry(page);
+	board->step = 2;
+	if (!page)
+		_exit(2);
+	board_wait(board, 3);
+	drain_new_pages();
+	drop_swap_cache();
+	if (madvise(page, SZ_4K, MADV_WILLNEED))
+		_exit(3);
+	_exit(0);
+}
+
+/* Nor is it taken for one that is still under way by who begins to record what is read. */
+TEST_F_TIMEOUT(owners, fault_that_was_given_up_is_over, TIMEOUT)
+{
+	struct vminspect_events ins = request_all(KIND(SWAP_IN));
+	const struct vminspect_event *event;
+	int other, status, reads = 0;
+	pid_t child;
+
+	ASSERT_EQ(0, write_file(CLUSTER, "3"));	/* or else faults wait where no signal ends it */
+	other = events_open(self->device, &ins);
+	ASSERT_LE(0, other);
+	child = fork();
+	if (!child)
+		give_up_and_ask(self->board);
+	board_wait(self->board, 1);
+	while (self->board->step == 1) {
+		kill(child, SIGUSR1);
+		usleep(20);
+	}
+	ASSERT_TRUE(self->board->value & PM_SWAP);
+	record(_metadata, self, request_all(KIND(READ)));
+	self->board->step = 3;
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	record_end(_metadata, self);
+	for (event = self->recorder.events; event < events_end(&self->recorder); event++) {
+		if (event->swap_type != PM_SWAP_TYPE(self->board->value) ||
+		    event->offset != PM_SWAP_OFFSET(self->board->value))
+			continue;
+		EXPECT_EQ(child, event->actor_pid);
+		EXPECT_EQ(VMINSPECT_AS_MADVISE, event->as);
+		EXPECT_TRUE(event->flags & VMINSPECT_EVENT_READAHEAD);
+		reads++;
+	}
+	EXPECT_EQ(1, reads);
+	recorder_free(&self->recorder);
+	close(other);
+}
+
+#define LARGE		(2 * SZ_2M)
+#define LARGE_PAGES	(LARGE / SZ_4K)
+
+static struct knob large_knobs[] = {
+	{ "/sys/kernel/mm/transparent_hugepage/shmem_enabled", "advise", "" },
+};
+
+/* Huge pages of shared memory, if the kernel has any of them left, go out. */
+static char *large_map(void)
+{
+	char *map = map_aligned(LARGE, SZ_2M);
+
+	/* What may be read is locked, and filled with small pages, as soon as it is mapped. */
+	if (!map || mmap(map, LARGE, PROT_NONE, MAP_SHARED | MAP_FIXED, memfd(LARGE, 0), 0) != map)
+		return NULL;
+	munlock(map, LARGE);
+	madvise(map, LARGE, MADV_HUGEPAGE);
+	if (mprotect(map, LARGE, PROT_READ | PROT_WRITE))
+		return NULL;
+	fill(map, LARGE);
+	return page_out_shared(map, LARGE) ? NULL : map;
+}
+
+/*
+ * A page of what went out as a whole, which is one entry of the page cache since 6.12, comes back
+ * from its own slot, alone or together with others.
+ */
+TEST_F_TIMEOUT(owners, large_page_of_shared_memory_has_a_slot_for_each_page, TIMEOUT)
+{
+	static const size_t touched[] = { 3, 100, 511, 512 + 5 };
+	static struct vminspect_entry slots[LARGE_PAGES];
+	static uint64_t addresses[LARGE_PAGES];
+	size_t i, ins[ARRAY_LEN(touched)] = {}, reads[ARRAY_LEN(touched)] = {};
+	const struct vminspect_event *event;
+	char *map;
+
+	ASSERT_EQ(0, write_file(CLUSTER, "0"));
+	ASSERT_EQ(0, place_set_up("zram"));
+	knobs_turn(large_knobs, ARRAY_LEN(large_knobs));
+	map = large_map();
+	knobs_turn_back(large_knobs, ARRAY_LEN(large_knobs));
+	ASSERT_NE(NULL, map);
+	drain_new_pages();
+	drop_swap_cache();
+	for (i = 0; i < LARGE_PAGES; i++)
+		addresses[i] = (uintptr_t)map + i * SZ_4K;
+	ASSERT_EQ(LARGE_PAGES, device_translate(self->device, addresses, slots, LARGE_PAGES,
+						RETURN_ALL));
+	record(_metadata, self, request_all(KIND(SWAP_IN) | KIND(READ)));
+	for (i = 0; i < ARRAY_LEN(touched); i++)
+		READ_ONCE(map[touched[i] * SZ_4K]);
+	record_end(_metadata, self);
+	for (event = self->recorder.events; event < events_end(&self->recorder); event++) {
+		for (i = 0; i < ARRAY_LEN(touched); i++) {
+			const struct vminspect_entry *slot = &slots[touched[i]];
+
+			ASSERT_EQ(VMINSPECT_STATE_SWAPPED, slot->state);
+			if (event->pid != (uint32_t)getpid() ||
+			    slot->swap_type != event->swap_type ||
+			    slot->frame - event->offset >= event->pages)
+				continue;
+			if (event->kind == VMINSPECT_EVENT_READ) {
+				EXPECT_FALSE(event->flags & VMINSPECT_EVENT_READAHEAD);
+				reads[i]++;
+				continue;
+			}
+			EXPECT_TRUE(event->flags & VMINSPECT_EVENT_SHMEM);
+			EXPECT_EQ(slot->frame - event->offset, touched[i] - event->index);
+			EXPECT_EQ((uintptr_t)map + event->index * SZ_4K, event->va);
+			/* Some slots in stock on a processor are of the disk. */
+			EXPECT_TRUE(ON_DEVICE & 1U << event->source);
+			ins[i]++;
+		}
+	}
+	for (i = 0; i < ARRAY_LEN(touched); i++) {
+		EXPECT_LE(1, ins[i]);
+		EXPECT_LE(1, reads[i]);
+	}
+	munmap(map, LARGE);
+	place_tear_down("zram");
+	recorder_free(&self->recorder);
 }
 
 /* A fault that was given up for a signal and comes again is another one. */
