@@ -285,6 +285,17 @@ static void measure_rate(void)
 	}
 }
 
+/* Likewise, of what is done once: a million times. */
+static void print_once(const char *work, uint64_t ns)
+{
+	uint64_t rounds[ROUNDS];
+	int i;
+
+	for (i = 0; i < ROUNDS; i++)
+		rounds[i] = ns;
+	print_figure(work, "one reader", rounds, 1);
+}
+
 static void measure_storm(void)
 {
 	const int processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -301,11 +312,13 @@ static void measure_storm(void)
 	for (i = 0; i < nr; i++)
 		swapper_end(&swappers[i]);
 	reader_wait(&reader);
-	printf("A storm on %d processors: %" PRIu64 " pages came back, %" PRIu64 " records, "
-	       "%" PRIu64 " lost, %.0f records a second; the reader ran for %.0f %% of the time.\n",
-	       nr, reader.progress->swap_ins, reader.progress->records, reader.progress->lost,
-	       1e9 * reader.progress->records / (now_ns() - before),
-	       100.0 * reader.progress->cpu_ns / (now_ns() - before));
+	before = now_ns() - before;
+	printf("# pages_of_storm=%" PRIu64 "\n# records_of_storm=%" PRIu64 "\n"
+	       "# lost_of_storm=%" PRIu64 "\n", reader.progress->swap_ins,
+	       reader.progress->records, reader.progress->lost);
+	print_once("a storm: from one record to the next", before / reader.progress->records);
+	print_once("a storm: the reader runs for a record",
+		   reader.progress->cpu_ns / reader.progress->records);
 	reader_end(&reader);
 }
 

@@ -3,7 +3,7 @@
 #
 # How long the lock is held, and what a scan costs, against how many entries a batch may have: builds
 # the module with one VMI_WALK_BUDGET (module/walk.h) after another, ours first, and measures with
-# each of them in one machine. Prints lines for ./report.
+# each of them in one machine. Prints lines for ./report, with what the commands in $WITH print there.
 
 here=$(dirname "$(readlink -f "$0")")
 cd "$here/.." || exit 1
@@ -20,7 +20,7 @@ for budget in "${budgets[@]}"; do
 done
 
 # shellcheck disable=SC2016	# for the shell in the machine
-selftests/vm/run -m 2G -c 1 -z 256 -t 900 -q '-icount shift=0' -- sh -c '
+selftests/vm/run -m 2G -c 1 -z 256 -t 900 -q '-icount shift=0' -- sh -c "$WITH"'
 	for budget; do
 		rmmod vminspect
 		insmod "'"$out"'/$budget/vminspect.ko" || exit

@@ -8,8 +8,8 @@
  *          neighbour in a machine like this
  *   swap   a page that comes back from swap, and one that goes out, while all events are read
  *
- * The kinds of reader take turns; of each the median of the rounds: of their medians, their 99th
- * percentiles and their longest ones. Wants two processors: one for each side.
+ * The kinds of reader take turns. Lines for ./report: of the medians of each round, of its 99th
+ * percentiles and of its longest ones. Wants two processors: one for each side.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -34,6 +34,7 @@
 #define SWAP_PAGES	4096
 #define MAX_SAMPLES	(1 << 20)
 #define MAX_OPS		3
+#define MAX_READERS	5
 
 /* What a target measures: how long each of its operations took, one after the other. */
 struct samples {
@@ -249,24 +250,29 @@ static void summarize(struct samples *samples, struct figures *figures, int roun
 	figures->longest[round] = samples->ns[samples->nr - 1];
 }
 
-/* The ratios are to those of @alone, when nobody read. Sorts the figures. */
-static void print_row(const char *op, const char *reader, struct figures *figures,
-		      struct figures *alone)
+/* Lines for ./report of one operation, whoever reads meanwhile. */
+static void print_operation(const char *op, const struct reader *readers, size_t nr,
+			    struct figures *figures)
 {
-	uint64_t p99 = median(figures->p99, ROUNDS);
-	uint64_t longest = median(figures->longest, ROUNDS);
+	char work[64];
+	size_t i;
 
-	printf("%-21s %-20s %9.1f %9.1f %9.1f %7.2f %7.2f\n", op, reader,
-	       median(figures->median, ROUNDS) / 1e3, p99 / 1e3, longest / 1e3,
-	       (double)p99 / median(alone->p99, ROUNDS),
-	       (double)longest / median(alone->longest, ROUNDS));
+	snprintf(work, sizeof(work), "%s: median", op);
+	for (i = 0; i < nr; i++)
+		print_figure(work, readers[i].name, figures[i].median, 1);
+	snprintf(work, sizeof(work), "%s: 99 %%", op);
+	for (i = 0; i < nr; i++)
+		print_figure(work, readers[i].name, figures[i].p99, 1);
+	snprintf(work, sizeof(work), "%s: longest", op);
+	for (i = 0; i < nr; i++)
+		print_figure(work, readers[i].name, figures[i].longest, 1);
 }
 
 static void run_rounds(const struct target *target, const struct reader *readers, size_t nr)
 {
 	struct samples *samples = mmap(NULL, MAX_OPS * sizeof(*samples), PROT_READ | PROT_WRITE,
 				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	static struct figures figures[5][MAX_OPS];
+	static struct figures figures[MAX_OPS][MAX_READERS];
 	int go[2], done[2], round, op;
 	pid_t measured, reading;
 	size_t i;
@@ -299,16 +305,12 @@ static void run_rounds(const struct target *target, const struct reader *readers
 				process_end(reading);
 			}
 			for (op = 0; op < MAX_OPS && target->ops[op]; op++)
-				summarize(&samples[op], &figures[i][op], round);
+				summarize(&samples[op], &figures[op][i], round);
 		}
 	process_end(measured);
 
-	printf("%-21s %-20s %9s %9s %9s %7s %7s\n", "operation", "meanwhile", "median,us",
-	       "99 %", "longest", "99 %", "longest");
 	for (op = 0; op < MAX_OPS && target->ops[op]; op++)
-		for (i = 0; i < nr; i++)
-			print_row(target->ops[op], readers[i].name, &figures[i][op],
-				  &figures[0][op]);
+		print_operation(target->ops[op], readers, nr, figures[op]);
 }
 
 int main(int argc, char **argv)
