@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "measure.h"
@@ -167,6 +168,11 @@ static void reader_start(struct reader *reader, int processors)
 	}
 }
 
+static void reader_check(const struct reader *reader)
+{
+	check(!waitpid(reader->pid, NULL, WNOHANG), "the reader has ended");
+}
+
 /* Until it has read all that it was meant to get. */
 static void reader_wait(const struct reader *reader)
 {
@@ -177,6 +183,7 @@ static void reader_wait(const struct reader *reader)
 		check(!ioctl(reader->events, VMINSPECT_IOC_EVENTS_STATE, &state), "no state");
 		if (READ_ONCE(progress->records) + READ_ONCE(progress->lost) == state.records)
 			return;
+		reader_check(reader);
 		usleep(1000);
 	}
 }
@@ -195,14 +202,15 @@ struct setting {
 	int processors;
 	int readers;
 	uint64_t page_ns[ROUNDS];	/* what a page took */
-	uint64_t record_ns[ROUNDS];	/* what the readers together took for a record of each */
+	uint64_t record_ns[ROUNDS];	/* what a reader took for a record, on average */
+	uint64_t lost;			/* records, in all rounds */
 };
 
 static void measure(struct setting *setting, int round)
 {
 	struct swapper swappers[MAX_PROCESSORS];
 	struct reader readers[MAX_READERS];
-	uint64_t before, pages, records = 0, cpu_ns = 0, lost = 0;
+	uint64_t before, pages, records = 0, cpu_ns = 0;
 	int i;
 
 	for (i = 0; i < setting->readers; i++)
@@ -222,11 +230,8 @@ static void measure(struct setting *setting, int round)
 		reader_wait(&readers[i]);
 		records += readers[i].progress->records;
 		cpu_ns += readers[i].progress->cpu_ns;
-		lost += readers[i].progress->lost;
+		setting->lost += readers[i].progress->lost;
 	}
-	if (lost)
-		printf("# lost on %d processors, %d readers: %" PRIu64 " of %" PRIu64 "\n",
-		       setting->processors, setting->readers, lost, records + lost);
 	setting->record_ns[round] = records ? cpu_ns / records : 0;
 	for (i = 0; i < setting->processors; i++)
 		swapper_end(&swappers[i]);
@@ -260,6 +265,8 @@ static void print_reading(struct setting *setting)
 
 	if (!setting->readers)
 		return;
+	printf("# lost_on_%d_processors_by_%d_readers=%" PRIu64 "\n", setting->processors,
+	       setting->readers, setting->lost);
 	snprintf(work, sizeof(work), "reading a record, %d processors", setting->processors);
 	print_figure(work, readers_text(setting->readers), setting->record_ns, 1);
 }
@@ -274,6 +281,8 @@ static void measure_rate(void)
 	for (processors = 1; processors <= MAX_PROCESSORS; processors *= 2) {
 		for (round = 0; round < ROUNDS; round++)
 			for (i = 0; i < ARRAY_LEN(readers); i++) {
+				if (!round)
+					settings[i].lost = 0;
 				settings[i].processors = processors;
 				settings[i].readers = readers[i];
 				measure(&settings[i], round);
@@ -285,40 +294,43 @@ static void measure_rate(void)
 	}
 }
 
-/* Likewise, of what is done once: a million times. */
-static void print_once(const char *work, uint64_t ns)
+/* Its share of a storm: until that many more pages have come back. */
+static void storm_round(const struct reader *reader, struct swapper *swappers, int nr, int round,
+			uint64_t *record_ns, uint64_t *cpu_ns)
 {
-	uint64_t rounds[ROUNDS];
-	int i;
+	const struct progress *now = reader->progress, before = *now;
+	uint64_t start = now_ns(), records;
 
-	for (i = 0; i < ROUNDS; i++)
-		rounds[i] = ns;
-	print_figure(work, "one reader", rounds, 1);
+	while (READ_ONCE(now->swap_ins) < STORM * (round + 1) / ROUNDS) {
+		swappers_step(swappers, nr);
+		reader_check(reader);
+	}
+	records = READ_ONCE(now->records) - before.records;
+	record_ns[round] = (now_ns() - start) / records;
+	cpu_ns[round] = (READ_ONCE(now->cpu_ns) - before.cpu_ns) / records;
 }
 
 static void measure_storm(void)
 {
 	const int processors = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t record_ns[ROUNDS], cpu_ns[ROUNDS];
 	struct swapper swappers[MAX_PROCESSORS];
 	struct reader reader;
-	uint64_t before = now_ns();
 	int i, nr = processors < MAX_PROCESSORS ? processors : MAX_PROCESSORS;
 
 	reader_start(&reader, nr);
 	for (i = 0; i < nr; i++)
 		swapper_start(&swappers[i], i);
-	while (READ_ONCE(reader.progress->swap_ins) < STORM)
-		swappers_step(swappers, nr);
+	for (i = 0; i < ROUNDS; i++)
+		storm_round(&reader, swappers, nr, i, record_ns, cpu_ns);
 	for (i = 0; i < nr; i++)
 		swapper_end(&swappers[i]);
 	reader_wait(&reader);
-	before = now_ns() - before;
 	printf("# pages_of_storm=%" PRIu64 "\n# records_of_storm=%" PRIu64 "\n"
 	       "# lost_of_storm=%" PRIu64 "\n", reader.progress->swap_ins,
 	       reader.progress->records, reader.progress->lost);
-	print_once("a storm: from one record to the next", before / reader.progress->records);
-	print_once("a storm: the reader runs for a record",
-		   reader.progress->cpu_ns / reader.progress->records);
+	print_figure("from one record to the next", "one reader", record_ns, 1);
+	print_figure("the reader's processor time for one", "one reader", cpu_ns, 1);
 	reader_end(&reader);
 }
 

@@ -291,6 +291,8 @@ static void run_rounds(const struct target *target, const struct reader *readers
 			target->round(samples);
 		exit(1);
 	}
+	close(go[0]);
+	close(done[1]);
 	check(read(done[0], &byte, 1) == 1, "no target");
 	for (round = 0; round < ROUNDS; round++)
 		for (i = 0; i < nr; i++) {

@@ -45,8 +45,11 @@ struct scan_argument {
 #define IOC_PAGEMAP_SCAN	_IOWR('f', 16, struct scan_argument)
 #define SCAN_PRESENT		(1ULL << 3)
 #define SCAN_SWAPPED		(1ULL << 4)
-/* written, file, present, swapped, zero, huge, soft-dirty */
-#define SCAN_ALL		0xfeULL
+/*
+ * Written, present, swapped, zero, huge, soft-dirty: what the entry says. Whether it is of a file
+ * the page says, and it is dear to ask for.
+ */
+#define SCAN_ENTRY		0xfaULL
 
 static int device, pagemap;
 static const char *only;	/* this work alone, once, as QEMU's log has it: see ./profile */
@@ -138,7 +141,7 @@ static uint64_t by_pagemap_scan(const struct range *range)
 		.regions = (uintptr_t)regions,
 		.nr_regions = REGIONS,
 		.any_of = SCAN_PRESENT | SCAN_SWAPPED,
-		.returned = SCAN_ALL,
+		.returned = SCAN_ENTRY,
 	};
 	uint64_t pages = 0, seen = 0;
 	int nr, i;

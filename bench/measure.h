@@ -52,7 +52,7 @@ static inline void print_figure(const char *work, const char *method, uint64_t *
 	const char *unit = getenv("UNIT");
 	uint64_t middle = median(ns, ROUNDS);
 
-	printf("%s\t%s\t%s\t%.4g\t%.4g\t%.4g\n", work, method, unit ? unit : "ns",
+	printf("%s\t%s\t%s\t%.10g\t%.10g\t%.10g\n", work, method, unit ? unit : "ns",
 	       (double)middle / nr, (double)ns[0] / nr, (double)ns[ROUNDS - 1] / nr);
 	fflush(stdout);
 }

@@ -3,7 +3,7 @@
 #
 # What recording costs a page that comes back from swap, against bpftrace doing the same: lines for
 # ./report. Runs in the machine that `run` boots, with zram as swap, and one processor: what a reader
-# does meanwhile is in the figures.
+# does while pages come back is in the figures.
 
 pages=10000
 swapin=build/bench/swapin
@@ -18,9 +18,12 @@ with_bpftrace()
 	bpftrace -e "BEGIN { printf(\"ready\\n\"); } $2" >"$log" 2>&1 &
 	tracer=$!
 	until grep -q ready "$log" || ! kill -0 "$tracer" 2>/dev/null; do sleep 0.2; done
-	"$swapin" "$1" "$pages"
-	kill -INT "$tracer" 2>/dev/null
+	grep -q ready "$log" || { cat "$log" >&2; return 1; }
+	"$swapin" "$1" "$pages" || return
+	kill -INT "$tracer"
 	wait "$tracer"
+	awk -v method="$1" '/^Lost [0-9]* events/ { lost += $2 }
+		END { printf "# lost by %s=%d\n", method, lost }' "$log"
 }
 
 # reader_ns METHOD [OPTION]...: processor time of `vminspect trace` for each event that it writes
@@ -42,25 +45,33 @@ reader_ns()
 		"$out/time"
 }
 
+# By ENTRY and RETURN: return probes, or what the kernel's type information allows of, which is cheaper.
+bpftraces()
+{
+	with_bpftrace "bpftrace $1: entries counted" "$1:do_swap_page { @ = count(); }" &&
+	with_bpftrace "bpftrace $1: histogram of latencies" "
+		$1:do_swap_page { @start[tid] = nsecs; }
+		$2:do_swap_page /@start[tid]/ {
+			@us = hist((nsecs - @start[tid]) / 1000); delete(@start[tid]); }" &&
+	with_bpftrace "bpftrace $1: a line each" "
+		$1:do_swap_page { @start[tid] = nsecs; }
+		$2:do_swap_page /@start[tid]/ {
+			printf(\"%d %s %d\\n\", pid, comm, nsecs - @start[tid]); delete(@start[tid]); }"
+}
+
 measure()
 {
-	modprobe -r vminspect
-	"$swapin" 'without the module' "$pages"
-	modprobe vminspect
-	"$swapin" 'module loaded, nobody reads' "$pages"
-	"$swapin" 'swap_in recorded' "$pages" 2
-	"$swapin" 'all kinds recorded' "$pages" 30
-	"$swapin" 'after the last reader has gone' "$pages"
-	with_bpftrace 'bpftrace: entries counted' 'kprobe:do_swap_page { @ = count(); }'
-	with_bpftrace 'bpftrace: histogram of latencies' '
-		kprobe:do_swap_page { @start[tid] = nsecs; }
-		kretprobe:do_swap_page /@start[tid]/ {
-			@us[comm] = hist((nsecs - @start[tid]) / 1000); delete(@start[tid]); }'
-	with_bpftrace 'bpftrace: a line each' '
-		kprobe:do_swap_page { @start[tid] = nsecs; }
-		kretprobe:do_swap_page /@start[tid]/ {
-			printf("%d %s %d\n", pid, comm, nsecs - @start[tid]); delete(@start[tid]); }'
-	reader_ns 'vminspect trace'
+	modprobe -r vminspect &&
+	"$swapin" 'without the module' "$pages" &&
+	modprobe vminspect &&
+	"$swapin" 'module loaded, nobody reads' "$pages" &&
+	"$swapin" 'swap_in recorded' "$pages" 2 &&
+	"$swapin" 'all kinds recorded' "$pages" 30 &&
+	"$swapin" 'after the last reader has gone' "$pages" &&
+	"$swapin" 'swap_in recorded, a reader waits' "$pages" 2 wait &&
+	bpftraces kfunc kretfunc &&
+	bpftraces kprobe kretprobe &&
+	reader_ns 'vminspect trace' &&
 	reader_ns 'vminspect trace -J' -J
 }
 

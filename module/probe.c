@@ -336,12 +336,14 @@ static void swap_page(struct ftrace_regs *regs)
 
 static int swap_page_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
+	const struct vm_fault *vmf = (const struct vm_fault *)vmi_compat_argument(regs, 0);
 	struct vmi_fault *fault;
 
 	if (!READ_ONCE(noted_at_entry))
-		fault_begin((const struct vm_fault *)vmi_compat_argument(regs, 0));
+		fault_begin(vmf);
 	fault = task_fault(vmi_task_find());
-	if (fault)
+	/* Not one before, if this is none that is noted. */
+	if (fault && fault->mm == vmf->vma->vm_mm && fault->va == (vmf->address & PAGE_MASK))
 		fault->ends = true;
 	return 0;
 }

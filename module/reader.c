@@ -7,12 +7,15 @@
 #include <linux/compat.h>
 #include <linux/err.h>
 #include <linux/fs.h>
+#include <linux/hrtimer.h>
+#include <linux/ktime.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pid.h>
 #include <linux/poll.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/threads.h>
@@ -27,6 +30,9 @@
 
 #define MIN_RING_RECORDS	64
 #define MAX_RING_RECORDS	65536
+
+/* Who waited for a record is given those of so much time at once. */
+#define COLLECTED_NS		NSEC_PER_MSEC
 
 static_assert(sizeof(struct vminspect_event) == 128);
 static_assert(sizeof(struct vminspect_events_state) == 32);
@@ -237,10 +243,21 @@ static void reader_stop(struct vmi_reading *reading)
 	wake_up_all(&reader->wait);
 }
 
+/*
+ * For the first record, and a moment for those that follow it: to be woken for each of them would
+ * cost whoever swaps several times as much as recording it. A signal ends the moment, too.
+ */
 static int reader_wait(struct vmi_reader *reader)
 {
-	return wait_event_interruptible(reader->wait, vmi_event_pending(reader) ||
-					READ_ONCE(reader->stopped));
+	ktime_t moment = ns_to_ktime(COLLECTED_NS);
+	int ret = wait_event_interruptible(reader->wait, vmi_event_pending(reader) ||
+					   READ_ONCE(reader->stopped));
+
+	if (ret || READ_ONCE(reader->stopped))
+		return ret;
+	set_current_state(TASK_INTERRUPTIBLE);
+	schedule_hrtimeout_range(&moment, COLLECTED_NS / 4, HRTIMER_MODE_REL);
+	return 0;
 }
 
 /**

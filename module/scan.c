@@ -525,11 +525,22 @@ void vmi_scan_exit(struct vmi_scan *scan)
  */
 typedef bool (*batch_fn)(struct vmi_walk *walk);
 
+/* Where many write there is always one that waits: what was in vain is tried for less next time. */
+static void batch_give_way(struct vmi_target *target, struct vmi_walk *walk)
+{
+	if (vmi_target_give_way(target, walk->patience_ns))
+		walk->patience_ns = VMI_WALK_PATIENCE_NS;
+	else
+		walk->patience_ns /= 4;
+}
+
 /* Return: 1: the batch got ahead; 0: it did not; or as vmi_target_lock() */
 static int batch_try(struct vmi_target *target, struct vmi_walk *walk, batch_fn batch)
 {
-	int ret = vmi_target_lock(target);
+	int ret;
 
+	batch_give_way(target, walk);
+	ret = vmi_target_lock(target);
 	if (ret)
 		return ret;
 	walk->locked = NULL;

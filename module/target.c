@@ -14,10 +14,12 @@
 #include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/file.h>
+#include <linux/ktime.h>
 #include <linux/magic.h>
 #include <linux/mmap_lock.h>
 #include <linux/namei.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -25,10 +27,6 @@
 #include <uapi/vminspect.h>
 
 #include "target.h"
-
-/* How long who writes is given way to: 2 ms, half of what the kernel has him wait otherwise. */
-#define GIVE_WAY_US	20
-#define GIVE_WAY_TIMES	50
 
 static const struct file_operations *pagemap_fops;
 static const struct file_operations *mem_fops;
@@ -235,19 +233,32 @@ void vmi_target_free(struct vmi_target *target)
 	kfree(target);
 }
 
-/*
+/**
+ * vmi_target_give_way() - let others have the lock of an address space first
+ * @target: the target
+ * @patience_ns: how long at most, but for what the last one of many short sleeps takes longer
+ *
  * Who waits for the lock to write is woken when a reader lets go of it, but another reader is
  * faster and gets it, until he has waited for 4 ms (rwsem_down_read_slowpath() and
  * RWSEM_WAIT_TIMEOUT in kernel/locking/rwsem.c). So who reads batch by batch has to stand back.
- * With many who write there is always one that waits: so for so long, and then as the kernel
- * has it.
+ *
+ * Return: does nobody wait any more?
+ *
+ * Context: may sleep. The mm is looked at without its lock: it is there as long as @target.
  */
-static void target_give_way(struct mm_struct *mm)
+bool vmi_target_give_way(const struct vmi_target *target, u64 patience_ns)
 {
-	unsigned int i;
+	u64 start_ns;
 
-	for (i = 0; i < GIVE_WAY_TIMES && mmap_lock_is_contended(mm); i++)
-		usleep_range(GIVE_WAY_US, 2 * GIVE_WAY_US);
+	if (!mmap_lock_is_contended(target->mm))
+		return true;
+	start_ns = ktime_get_ns();
+	while (ktime_get_ns() - start_ns < patience_ns && !fatal_signal_pending(current)) {
+		usleep_range(20, 40);
+		if (!mmap_lock_is_contended(target->mm))
+			return true;
+	}
+	return false;
 }
 
 /**
@@ -263,7 +274,6 @@ int vmi_target_lock(struct vmi_target *target)
 {
 	int ret;
 
-	target_give_way(target->mm);
 	/*
 	 * Once mm_users is zero it stays so, and the mappings and tables may go
 	 * at any time: exit_mmap(). The mm itself is kept by our mm_count.

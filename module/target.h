@@ -27,6 +27,7 @@ int vmi_target_grab(struct vmi_target *target, struct mm_struct *mm, struct file
 		    struct file *mem);
 void vmi_target_drop(struct vmi_target *target);
 void vmi_target_free(struct vmi_target *target);
+bool vmi_target_give_way(const struct vmi_target *target, u64 patience_ns);
 int vmi_target_lock(struct vmi_target *target);
 int vmi_target_trylock(struct vmi_target *target);
 void vmi_target_unlock(struct vmi_target *target);

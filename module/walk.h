@@ -49,6 +49,9 @@ struct vmi_trail {
 #define VMI_WALK_NODE_COST	96
 #define VMI_WALK_VMA_COST	32
 
+/* Who writes is given way to for so long: half of what the kernel has him wait for readers. */
+#define VMI_WALK_PATIENCE_NS	(2 * NSEC_PER_MSEC)
+
 /* Where a batch ends in the middle of a table. */
 #define VMI_WALK_LEAST_BUDGET	(-(long)PTRS_PER_PTE)
 
@@ -64,6 +67,7 @@ enum { VMI_WALK_KIND_SOFT, VMI_WALK_KIND_PRESENT, VMI_WALK_KIND_HUGE, VMI_WALK_K
  * @frames: are frames told? If not, nothing the walk or its view does may depend on them, nor on
  *	slots or areas, not even how long it takes
  * @learnt: a swap area that is strange is so for good: not to be stopped for
+ * @patience_ns: how long somebody who waits for the lock is given way to before the next batch
  * @trail: if not NULL, where to leave the entries of the last address walked
  * @take: consumes a run and returns up to where it did: run->end, or less to end
  *	the batch there. Called with a spin lock held: must not sleep.
@@ -99,6 +103,7 @@ struct vmi_walk {
 	bool pages;
 	bool frames;
 	bool learnt;
+	u64 patience_ns;
 	struct vmi_trail *trail;
 	unsigned long (*take)(struct vmi_walk *walk, struct vmi_run *run);
 	unsigned long (*take_alike)(struct vmi_walk *walk, struct vmi_kind *kind,
@@ -136,6 +141,7 @@ static inline void vmi_walk_init(struct vmi_walk *walk, struct mm_struct *mm)
 {
 	memset(walk, 0, offsetof(struct vmi_walk, kinds));
 	walk->mm = mm;
+	walk->patience_ns = VMI_WALK_PATIENCE_NS;
 }
 
 /**

@@ -495,38 +495,42 @@ TEST_F_TIMEOUT(bounds, hold_is_given_up_earlier_if_somebody_waits, TIMEOUT)
 	munmap(map, CONTENDED_SIZE);
 }
 
-#define WRITES		100	/* to look at */
+#define WAITS		50	/* to look at */
 
-/*
- * How often the lock was taken for a batch while @tid waited to change something; *@writes: how
- * often that waited at all.
- */
-static long holds_while_waiting(pid_t tid, long *writes)
+/* Who had to wait for the end of a batch, and for how many it had to wait until it was through. */
+struct waits {
+	long nr;
+	long passed_over;	/* those that waited for more than one after that */
+};
+
+/* Adds what @tid waited for, as the trace has it. */
+static void add_waits(struct waits *waits, pid_t tid)
 {
 	FILE *trace = fopen(TRACING "trace", "r");
-	long holds = 0, in_this = 0;
+	bool held = false, waiting = false;
 	char line[512], who[32];
-	bool waits = false;
+	long batches = 0;
 
-	*writes = 0;
 	snprintf(who, sizeof(who), "-%d ", tid);
 	while (trace && fgets(line, sizeof(line), trace)) {
 		if (strstr(line, BATCH ": ")) {
-			in_this++;
+			held = true;
+			batches++;
+		} else if (strstr(line, "mmap_lock_released: ")) {
+			held = false;
 		} else if (!strstr(line, who) || !strstr(line, "write=true")) {
 			continue;
-		} else if (strstr(line, "start_locking: ")) {
-			waits = true;
-			in_this = 0;
-		} else if (waits) {
-			waits = false;
-			++*writes;
-			holds += in_this;
+		} else if (strstr(line, "mmap_lock_start_locking: ")) {
+			waiting = held;
+			batches = 0;
+		} else if (waiting) {
+			waiting = false;
+			waits->nr++;
+			waits->passed_over += batches > 1;
 		}
 	}
 	if (trace)
 		fclose(trace);
-	return holds;
 }
 
 /*
@@ -538,12 +542,14 @@ TEST_F_TIMEOUT(bounds, who_waits_gets_the_lock_before_the_next_batch, TIMEOUT)
 	static struct knob knobs[] = {
 		{ TRACING "events/mmap_lock/mmap_lock_start_locking/enable", "1", "" },
 		{ TRACING "events/mmap_lock/mmap_lock_acquire_returned/enable", "1", "" },
+		{ TRACING "events/mmap_lock/mmap_lock_released/enable", "1", "" },
 	};
 	char *map = map_small(CONTENDED_SIZE);
 	time_t end = time(NULL) + TIMEOUT / 2;
 	struct changer changer = { .pause = 5000 };
-	long holds = 0, writes = 0, i;
+	struct waits waits = {};
 	pthread_t thread;
+	int i;
 
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		SKIP(return, "a second processor");
@@ -551,17 +557,19 @@ TEST_F_TIMEOUT(bounds, who_waits_gets_the_lock_before_the_next_batch, TIMEOUT)
 	memset(map, 1, CONTENDED_SIZE);
 	knobs_turn(knobs, ARRAY_LEN(knobs));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, change_mappings, &changer));
-	while (writes < WRITES && time(NULL) < end) {
+	while (waits.nr < WAITS && time(NULL) < end) {
 		trace_empty();
-		for (i = 0; i < 50; i++)
+		for (i = 0; i < 10; i++)
 			EXPECT_LT(0, batches(self->device, map, CONTENDED_SIZE, RETURN_ALL));
-		holds = holds_while_waiting(changer.tid, &writes);
+		add_waits(&waits, changer.tid);
 	}
 	WRITE_ONCE(changer.stop, true);
 	pthread_join(thread, NULL);
 	knobs_turn_back(knobs, ARRAY_LEN(knobs));
-	EXPECT_LE(WRITES, writes);
-	EXPECT_GT(writes, holds);	/* three times as many, if nobody gives way */
+	EXPECT_LE(WAITS, waits.nr);
+	EXPECT_GT(waits.nr / 2, waits.passed_over);
+	TH_LOG("%ld had to wait, %ld for more than one batch after that", waits.nr,
+	       waits.passed_over);
 	munmap(map, CONTENDED_SIZE);
 }
 

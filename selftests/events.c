@@ -715,6 +715,55 @@ TEST_F_TIMEOUT(events, read_waits_and_a_signal_ends_it, TIMEOUT)
 	close(fd);
 }
 
+static void come_back_one_by_one(size_t nr)
+{
+	char *map = map_small(nr * SZ_4K);
+	size_t i;
+
+	fill(map, nr * SZ_4K);
+	if (page_out(map, nr * SZ_4K))
+		_exit(1);
+	for (i = 0; i < nr; i++) {
+		usleep(20000);
+		READ_ONCE(map[i * SZ_4K]);
+	}
+	_exit(0);
+}
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
+/* Not for each record: a millisecond has passed since the first, however fast or slow all is. */
+TEST_F_TIMEOUT(events, read_that_waited_collects_what_follows, TIMEOUT)
+{
+	struct vminspect_events request = request_all(KIND(SWAP_IN));
+	struct vminspect_event events[64];
+	uint64_t before, after;
+	int fd, status, tries = 0;
+	pid_t child;
+
+	fd = events_open(self->device, &request);
+	ASSERT_LE(0, fd);
+	child = fork();
+	if (!child)
+		come_back_one_by_one(200);
+	do {
+		before = monotonic_ns();
+		ASSERT_LT(0, read(fd, events, sizeof(events)));
+		after = monotonic_ns();
+	} while (events[0].time_ns < before && ++tries < 100);
+	EXPECT_LE(before, events[0].time_ns);	/* it waited */
+	EXPECT_LE(events[0].time_ns + 1000000, after);
+	EXPECT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	close(fd);
+}
+
 /* ---- Text ---- */
 
 #define TEXT_EVENTS	"/sys/kernel/debug/vminspect/events"

@@ -761,9 +761,9 @@ struct vminspect_event {
  * the device.
  *
  * read(2) returns whole records, ordered by time: as many as there are, or it waits for
- * one. It returns 0 after the last one once VMINSPECT_EVENTS_STOP was given. Errors:
- * EINVAL, less than one record would fit; EAGAIN, there is none and the descriptor is
- * O_NONBLOCK; EINTR; EFAULT: the records are still there.
+ * one, and a millisecond for more. It returns 0 after the last one once
+ * VMINSPECT_EVENTS_STOP was given. Errors: EINVAL, less than one record would fit; EAGAIN,
+ * there is none and the descriptor is O_NONBLOCK; EINTR; EFAULT: the records are still there.
  *
  * poll(2): POLLIN if there is a record; POLLIN and POLLHUP once stopped.
  *
