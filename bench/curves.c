@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * curves: what a scan costs as memory grows.
+ * curves: what a scan costs as memory grows, and how much of the kernel's memory it takes.
  *
- * Writes lines for ./plot: "curve, bytes, median, least, most", separated by tabs. Mapped memory
- * is some pages mapped again and again: to the walk they are as many as there are entries. The unit
- * of time is that of the clock, as ./looking has it.
+ * Writes lines for ./plot: "curve, bytes, median, least, most", separated by tabs, and "memory,
+ * curve, bytes, memory" of what the module allocates for one call. Mapped memory is some pages
+ * mapped again and again: to the walk they are as many as there are entries. The unit of time is
+ * that of the clock, as ./looking has it.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -21,6 +22,21 @@
 
 static int device;
 static struct vminspect_extent extents[EXTENTS];
+
+/* What the module allocates for a call. */
+static void measure_memory(const char *curve, const struct vminspect_scan *all, uintptr_t start,
+			   size_t size)
+{
+	struct vminspect_scan scan = *all;
+	struct allocated allocated;
+
+	scan.start = start;
+	scan.end = start + size;
+	check(allocated_start(), "no tracepoint of allocations");
+	check(!device_scan(device, &scan), "SCAN failed");
+	allocated = allocated_end();
+	printf("memory\t%s\t%zu\t%ld\n", curve, size, allocated.bytes);
+}
 
 static void measure(const char *curve, uintptr_t start, size_t size, size_t mapped)
 {
@@ -42,6 +58,7 @@ static void measure(const char *curve, uintptr_t start, size_t size, size_t mapp
 	middle = median(ns, ROUNDS);
 	printf("%s\t%zu\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n", curve, size, middle, ns[0],
 	       ns[ROUNDS - 1]);
+	measure_memory(curve, &scan, start, size);
 	fflush(stdout);
 }
 

@@ -17,7 +17,6 @@
 
 #include "measure.h"
 
-#define TRACING		"/sys/kernel/tracing/"
 #define LOCK		TRACING "events/mmap_lock/mmap_lock_"
 #define SIZE		(64UL << 20)
 #define EXTENTS		65536

@@ -35,7 +35,6 @@
 /*
  * Holds of the lock, counted by probes of the kernel's own on the functions that are one.
  */
-#define TRACING		"/sys/kernel/tracing/"
 #define BATCH		"selftest_batch"
 #define LOOKUP		"selftest_lookup"
 
@@ -67,11 +66,6 @@ static long probe_hits(const char *probe)
 	if (!line || sscanf(line, "%*s %ld %ld", &hits, &missed) != 2 || missed)
 		return -1;
 	return hits;
-}
-
-static void trace_empty(void)
-{
-	close(open(TRACING "trace", O_WRONLY | O_TRUNC));
 }
 
 static int count_extent(const struct vminspect_extent *extent, void *arg)
@@ -244,48 +238,7 @@ TEST_F_TIMEOUT(bounds, hold_ends_inside_a_table_of_pages_that_are_looked_at, TIM
 	munmap(map, 8 * SZ_2M);
 }
 
-/*
- * Memory that the module takes for a call, as a tracepoint of the kernel's tells.
- */
-#define KMALLOC		TRACING "events/kmem/kmalloc/"
 #define MUCH		(64UL << 20)	/* looked at: a hundred batches and more */
-
-struct allocated {
-	long nr;
-	long bytes;
-	long charged;
-};
-
-static bool allocated_start(void)
-{
-	char filter[64];
-
-	snprintf(filter, sizeof(filter), "common_pid == %d", getpid());
-	trace_empty();
-	return !write_file(KMALLOC "filter", filter) && !write_file(KMALLOC "enable", "1");
-}
-
-static struct allocated allocated_end(void)
-{
-	struct allocated all = { };
-	char line[512], *bytes;
-	FILE *trace;
-
-	write_file(KMALLOC "enable", "0");
-	write_file(KMALLOC "filter", "0");
-	trace = fopen(TRACING "trace", "r");
-	while (trace && fgets(line, sizeof(line), trace)) {
-		bytes = strstr(line, "bytes_alloc=");
-		if (!bytes || !strstr(line, " [vminspect] "))
-			continue;
-		all.nr++;
-		all.bytes += strtol(bytes + strlen("bytes_alloc="), NULL, 10);
-		all.charged += !!strstr(line, "ACCOUNT");
-	}
-	if (trace)
-		fclose(trace);
-	return all;
-}
 
 static struct vminspect_extent many_extents[MUCH / SZ_4K];
 

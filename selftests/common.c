@@ -881,6 +881,44 @@ int mapping_at(pid_t pid, const void *va, struct mapping *mapping)
 	return ret == 1 ? 0 : ret < 0 ? ret : -ENOENT;
 }
 
+void trace_empty(void)
+{
+	close(open(TRACING "trace", O_WRONLY | O_TRUNC));
+}
+
+#define KMALLOC		TRACING "events/kmem/kmalloc/"
+
+bool allocated_start(void)
+{
+	char filter[64];
+
+	snprintf(filter, sizeof(filter), "common_pid == %d", getpid());
+	trace_empty();
+	return !write_file(KMALLOC "filter", filter) && !write_file(KMALLOC "enable", "1");
+}
+
+struct allocated allocated_end(void)
+{
+	struct allocated all = { };
+	char line[512], *bytes;
+	FILE *trace;
+
+	write_file(KMALLOC "enable", "0");
+	write_file(KMALLOC "filter", "0");
+	trace = fopen(TRACING "trace", "r");
+	while (trace && fgets(line, sizeof(line), trace)) {
+		bytes = strstr(line, "bytes_alloc=");
+		if (!bytes || !strstr(line, " [vminspect] "))
+			continue;
+		all.nr++;
+		all.bytes += strtol(bytes + strlen("bytes_alloc="), NULL, 10);
+		all.charged += !!strstr(line, "ACCOUNT");
+	}
+	if (trace)
+		fclose(trace);
+	return all;
+}
+
 #define VMSTAT	"/proc/vmstat"
 
 long meminfo_kb(const char *key)

@@ -115,6 +115,19 @@ long meminfo_kb(const char *key);		/* /proc/meminfo, -1 if absent */
 bool cpu_has(const char *flag);			/* /proc/cpuinfo */
 int iomem_name(uint64_t pa, char *name, size_t size);	/* innermost, of /proc/iomem */
 
+#define TRACING		"/sys/kernel/tracing/"
+void trace_empty(void);
+
+/* What the module allocates for calls of this task, as a tracepoint of the kernel's tells. */
+struct allocated {
+	long nr;
+	long bytes;
+	long charged;		/* of nr: to the cgroup of the caller */
+};
+
+bool allocated_start(void);
+struct allocated allocated_end(void);
+
 /* Guest-physical memory, read from outside through QEMU's monitor. */
 bool monitor_present(void);
 int monitor_read(uint64_t pa, uint64_t *words, size_t nr);	/* 0 or -errno */

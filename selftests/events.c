@@ -35,7 +35,6 @@
 #include "recorder.h"
 
 #define TIMEOUT		120
-#define TRACING		"/sys/kernel/tracing/"
 
 /* Times never go back, and nothing was lost or missed. */
 static void expect_complete(struct __test_metadata *_metadata, const struct recorder *recorder)

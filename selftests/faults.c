@@ -88,7 +88,6 @@ static struct {
 /*
  * Who asked for slab in vain is what the kernel's own tracepoints tell.
  */
-#define TRACING		"/sys/kernel/debug/tracing/"
 
 static void sites_trace(bool on)
 {
