@@ -835,7 +835,10 @@ static void flight_record(struct vmi_flight *flight, u8 source, bool failed)
 	vmi_event_record(event, flight->readers);
 }
 
-/* Whose page is it, and who wants it? A fault that asks for it knows best. */
+/*
+ * Whose page is it, and who wants it? A fault that asks for it knows best, if its end is seen: any
+ * other may have been given up long ago, and its mm be gone.
+ */
 static void read_making(struct making *making, struct folio *folio, u64 slot, u32 pages)
 {
 	struct vmi_task *task = vmi_task_find();

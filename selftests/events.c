@@ -449,7 +449,7 @@ TEST_F_TIMEOUT(events, reader_of_a_cgroup_gets_what_is_below_it, TIMEOUT)
 /* Run instead of the tests by the process that the next test starts: see storm_by_exec(). */
 #define STORM_VARIABLE	"SELFTEST_EVENTS_STORM"
 
-static void storm_alone(size_t nr)
+static void storm_alone(size_t nr, useconds_t pause)
 {
 	char *map = map_small(nr * SZ_4K);
 	size_t i;
@@ -457,8 +457,11 @@ static void storm_alone(size_t nr)
 	fill(map, nr * SZ_4K);
 	if (page_out(map, nr * SZ_4K))
 		_exit(5);
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
+		if (pause)
+			usleep(pause);
 		READ_ONCE(map[i * SZ_4K]);
+	}
 	_exit(0);
 }
 
@@ -467,7 +470,7 @@ __attribute__((constructor)) static void storm_if_asked(void)
 	const char *nr = getenv(STORM_VARIABLE);
 
 	if (nr)
-		storm_alone(atoi(nr));
+		storm_alone(atoi(nr), 0);
 }
 
 static void storm_by_exec(void)
@@ -511,7 +514,7 @@ TEST_F_TIMEOUT(events, processes_are_followed_through_fork_and_exec, TIMEOUT)
 	/* One that is not its descendant. */
 	child = fork();
 	if (!child)
-		storm_alone(100);
+		storm_alone(100, 0);
 	ASSERT_EQ(child, waitpid(child, &status, 0));
 	ASSERT_EQ(0, recorder_end(&recorder));
 	for (event = recorder.events; event < events_end(&recorder); event++) {
@@ -714,21 +717,6 @@ TEST_F_TIMEOUT(events, read_waits_and_a_signal_ends_it, TIMEOUT)
 	close(fd);
 }
 
-static void come_back_one_by_one(size_t nr)
-{
-	char *map = map_small(nr * SZ_4K);
-	size_t i;
-
-	fill(map, nr * SZ_4K);
-	if (page_out(map, nr * SZ_4K))
-		_exit(1);
-	for (i = 0; i < nr; i++) {
-		usleep(20000);
-		READ_ONCE(map[i * SZ_4K]);
-	}
-	_exit(0);
-}
-
 static uint64_t monotonic_ns(void)
 {
 	struct timespec now;
@@ -750,7 +738,7 @@ TEST_F_TIMEOUT(events, read_that_waited_collects_what_follows, TIMEOUT)
 	ASSERT_LE(0, fd);
 	child = fork();
 	if (!child)
-		come_back_one_by_one(200);
+		storm_alone(200, 20000);
 	while (waited < 10) {
 		before = monotonic_ns();
 		ASSERT_LT(0, read(fd, events, sizeof(events)));
