@@ -278,13 +278,15 @@ static void target_make(void *arg)
 	madvise(map + WRITTEN_AT * SZ_4K, (SPLIT_AT - WRITTEN_AT) * SZ_4K, MADV_NOHUGEPAGE);
 	memset(map, 1, WRITTEN_AT * SZ_4K);
 	memset(map + SPLIT_AT * SZ_4K, 1, SZ_2M);
+	/* What is split stays split: khugepaged would make one page of it, wholly soft-dirty. */
+	ret = madvise(map + SPLIT_AT * SZ_4K, SZ_2M, MADV_NOHUGEPAGE);
 	mprotect(map + SPLIT_AT * SZ_4K, SZ_4K, PROT_READ);
 	mprotect(map + SPLIT_AT * SZ_4K, SZ_4K, PROT_READ | PROT_WRITE);
 	for (i = WRITTEN_AT; i < WRITTEN_AT + 400; i += 2)
 		map[i * SZ_4K] = 1;
 	memset(map + SWAPPED_AT * SZ_4K, 1, (ZERO_AT - SWAPPED_AT) * SZ_4K);
 	touch(map + ZERO_AT * SZ_4K, 8 * SZ_4K);
-	ret = page_out(map + SWAPPED_AT * SZ_4K, 8 * SZ_4K);
+	ret |= page_out(map + SWAPPED_AT * SZ_4K, 8 * SZ_4K);
 	ret |= mprotect(map + PROT_NONE_AT * SZ_4K, 8 * SZ_4K, PROT_NONE);
 	ret |= munmap(map + GAP_AT * SZ_4K, 8 * SZ_4K);
 	ret |= clear_refs(getpid(), "4");
@@ -292,7 +294,6 @@ static void target_make(void *arg)
 		map[i * SZ_4K] = 2;
 	/* Nor does the write bit tell them from the others any more. */
 	ret |= mprotect(map + SPLIT_AT * SZ_4K, SZ_2M, PROT_READ);
-	ret |= madvise(map + SPLIT_AT * SZ_4K, SZ_2M, MADV_NOHUGEPAGE);
 	if (ret)
 		_exit(1);
 }
