@@ -349,7 +349,6 @@ void vmi_entry_kind(u64 raw, unsigned int shift, unsigned long vm_flags,
 {
 	vmi_kind_forget(kind);
 	kind->said = NULL;
-	kind->inside = (1ULL << shift) - 1;
 	vmi_entry_decode(raw, shift, vm_flags, &kind->entry);
 	if (kind->entry.state == VMINSPECT_STATE_PRESENT)
 		kind_of_present(kind, vm_flags);

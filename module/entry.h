@@ -33,7 +33,6 @@ struct vmi_entry {
  * @frame_shift: number of the bit where a frame or slot begins
  * @step: what has to be added to an entry to get that of the page which follows; 0: there is no
  *	other entry of this kind
- * @inside: mask of the bits of an address that are inside of one page
  * @entry: one of them
  * @said: what the view made of it, or NULL: nothing yet
  */
@@ -42,7 +41,6 @@ struct vmi_kind {
 	u64 frame_mask;
 	u64 invert;
 	u64 step;
-	u64 inside;
 	struct vmi_entry entry;
 	const void *said;
 	u8 frame_shift;

@@ -716,6 +716,44 @@ static noinline const struct vminspect_entry *lookup_make_kind(struct vmi_lookup
 	return like;
 }
 
+static __always_inline void lookup_say(struct vmi_lookup *lookup, struct vmi_kind *kind, u64 frame,
+				       struct vminspect_entry *entry)
+{
+	const struct vminspect_entry *like = kind->said;
+
+	if (unlikely(!like))
+		like = lookup_make_kind(lookup, kind);
+	*entry = *like;
+	if (lookup->frames)
+		entry->frame = frame;
+}
+
+/*
+ * As many as lie in the same table as the one before, and are there like that: most of the
+ * neighbours of those who have sorted their addresses.
+ */
+static const u64 *lookup_follow(struct vmi_lookup *lookup, const u64 *address, const u64 *end)
+{
+	const struct vmi_kind *kind = &lookup->walk.kinds[VMI_WALK_KIND_PRESENT];
+	struct vminspect_entry *entry = lookup->entries + (address - lookup->addresses);
+	const struct vminspect_entry *like = kind->said;
+	const u64 alike_mask = ~kind->frame_mask;
+	const u64 frame_mask = lookup->frames ? kind->frame_mask : 0;
+	struct vmi_table table;
+	u64 raw;
+
+	if (!vmi_walk_table(&lookup->walk, address[-1], &table))
+		return address;
+	for (; address < end && *address - table.start < table.size; address++, entry++) {
+		raw = READ_ONCE(table.entries[pte_index(*address)]);
+		if ((raw & alike_mask) != kind->like)
+			break;
+		*entry = *like;
+		entry->frame = (raw & frame_mask) >> PAGE_SHIFT;	/* none that is there is inverted */
+	}
+	return address;
+}
+
 /*
  * As many as are found in passing, one after the other: this is where those spend their time who
  * translate millions.
@@ -723,24 +761,32 @@ static noinline const struct vminspect_entry *lookup_make_kind(struct vmi_lookup
 static void lookup_find(struct vmi_lookup *lookup, unsigned int nr)
 {
 	struct vmi_walk *walk = &lookup->walk;
+	struct vmi_kind *present = &walk->kinds[VMI_WALK_KIND_PRESENT];
 	const u64 *address = lookup->addresses + lookup->nr_done;
 	const u64 *end = address + nr;
 	struct vminspect_entry *entry = lookup->entries + lookup->nr_done;
-	const struct vminspect_entry *like;
 	struct vmi_kind *kind;
-	u64 raw;
+	unsigned int found;
+	u64 raw, frame;
 
 	for (; address < end; address++, entry++) {
-		kind = vmi_walk_find(walk, *address, &raw);
-		if (!kind)
+		found = vmi_walk_find(walk, *address, &raw);
+		if (likely(found == VMI_WALK_KIND_PRESENT)) {
+			frame = (raw & present->frame_mask) >> PAGE_SHIFT;
+			lookup_say(lookup, present, frame, entry);
+			if (address + 1 == end || (address[0] ^ address[1]) >> PMD_SHIFT)
+				continue;
+			address = lookup_follow(lookup, address + 1, end) - 1;
+			entry = lookup->entries + (address - lookup->addresses);
+			continue;
+		}
+		if (found == VMI_WALK_KINDS)
 			break;
-		like = kind->said;
-		if (unlikely(!like))
-			like = lookup_make_kind(lookup, kind);
-		*entry = *like;
-		if (lookup->frames)
-			entry->frame = vmi_kind_frame(kind, raw) +
-				       ((*address & kind->inside) >> PAGE_SHIFT);
+		kind = &walk->kinds[found];
+		frame = vmi_kind_frame(kind, raw);
+		if (found == VMI_WALK_KIND_HUGE)
+			frame += (*address & ~PMD_MASK) >> PAGE_SHIFT;
+		lookup_say(lookup, kind, frame, entry);
 	}
 	lookup->nr_done = address - lookup->addresses;
 }

@@ -191,32 +191,66 @@ static __always_inline struct vmi_kind *vmi_walk_kind(struct vmi_walk *walk, u64
  * it was read. One that is empty may be so for a moment only, and it may stand in a table that
  * is one no more: those are emptied before they are taken away, and kept by RCU.
  *
- * Return: of which kind it is; NULL: vmi_walk_range() has to look
+ * Return: of which kind it is, VMI_WALK_KIND_*; VMI_WALK_KINDS: vmi_walk_range() has to look
  *
  * Context: the mmap lock is held for reading, since vmi_walk_forget() was called, and the caller is
  * in an RCU section.
  */
-static __always_inline struct vmi_kind *vmi_walk_find(struct vmi_walk *walk, unsigned long va,
-						      u64 *raw)
+static __always_inline unsigned int vmi_walk_find(struct vmi_walk *walk, unsigned long va,
+						  u64 *raw)
 {
-	struct vmi_kind *kind = &walk->kinds[VMI_WALK_KIND_PRESENT];
+	struct vmi_kind *kind;
 	u64 entry;
 
 	if (unlikely(va - walk->found >= walk->found_size) && !vmi_walk_find_table(walk, va))
-		return NULL;
+		return VMI_WALK_KINDS;
 	entry = READ_ONCE(walk->pmds[pmd_index(va)]);
 	if (unlikely((entry & walk->table_mask) != walk->table_like)) {
 		*raw = entry;
-		return vmi_walk_huge_kind(walk, entry);
+		return vmi_walk_huge_kind(walk, entry) ? VMI_WALK_KIND_HUGE : VMI_WALK_KINDS;
 	}
 	entry = READ_ONCE(((u64 *)__va(entry & PTE_PFN_MASK))[pte_index(va)]);
 	*raw = entry;
-	if (likely(vmi_kind_has(kind, entry)))
-		return kind;
+	if (likely(vmi_kind_has(&walk->kinds[VMI_WALK_KIND_PRESENT], entry)))
+		return VMI_WALK_KIND_PRESENT;
 	if (!entry)
-		return NULL;
+		return VMI_WALK_KINDS;
 	kind = vmi_walk_kind(walk, entry, PAGE_SHIFT);
-	return kind->step ? kind : NULL;
+	return kind->step ? kind - walk->kinds : VMI_WALK_KINDS;
+}
+
+/**
+ * struct vmi_table - the part of a table of entries that belongs to one mapping
+ * @start: the first address
+ * @size: how far it reaches
+ * @entries: the table; READ_ONCE()
+ */
+struct vmi_table {
+	unsigned long start;
+	unsigned long size;
+	const u64 *entries;
+};
+
+/**
+ * vmi_walk_table() - the table in which vmi_walk_find() has just found an entry of the lowest level
+ * @walk: the walk
+ * @va: the address of it
+ * @table: out
+ *
+ * What vmi_walk_find() says of an entry without a lock goes for all in the table, as long as the
+ * caller stays in the same RCU section.
+ *
+ * Return: false: it has gone meanwhile
+ */
+static __always_inline bool vmi_walk_table(const struct vmi_walk *walk, unsigned long va,
+					   struct vmi_table *table)
+{
+	u64 pmd = READ_ONCE(walk->pmds[pmd_index(va)]);
+
+	table->start = max(walk->found, va & PMD_MASK);
+	table->size = pmd_addr_end(va, walk->found + walk->found_size) - table->start;
+	table->entries = __va(pmd & PTE_PFN_MASK);
+	return (pmd & walk->table_mask) == walk->table_like;
 }
 
 #endif /* VMI_WALK_H */

@@ -515,6 +515,66 @@ TEST_F_TIMEOUT(kinds, empty_page_after_one_that_is_there, TIMEOUT)
 	munmap(map, 64 * SZ_4K);
 }
 
+/*
+ * Two tables, most of whose pages are alike, and others among them: written since clear_refs, out,
+ * empty, without access, the zero page, and the same pages of a file in two mappings, whose
+ * entries have the same bits, but one of which is new and so all of it soft-dirty.
+ */
+static char *map_neighbours(void)
+{
+	char *map = map_aligned(2 * SZ_2M, SZ_2M);
+	int fd = memfd(32 * SZ_4K, 0), ret, i;
+
+	if (!map || fd < 0)
+		return NULL;
+	ret = madvise(map, 2 * SZ_2M, MADV_NOHUGEPAGE);
+	memset(map, 1, 2 * SZ_2M);
+	ret |= mmap(map + 300 * SZ_4K, 32 * SZ_4K, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) ==
+	       MAP_FAILED;
+	touch(map + 300 * SZ_4K, 32 * SZ_4K);
+	ret |= clear_refs(getpid(), "4");
+	ret |= mmap(map + 332 * SZ_4K, 32 * SZ_4K, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) ==
+	       MAP_FAILED;
+	touch(map + 332 * SZ_4K, 32 * SZ_4K);
+	for (i = 0; i < 100; i += 3)
+		map[i * SZ_4K] = 2;
+	ret |= page_out(map + 120 * SZ_4K, 4 * SZ_4K);
+	ret |= madvise(map + 130 * SZ_4K, 8 * SZ_4K, MADV_DONTNEED);
+	touch(map + 134 * SZ_4K, 2 * SZ_4K);
+	ret |= mprotect(map + 140 * SZ_4K, 4 * SZ_4K, PROT_NONE);
+	ret |= munmap(map + 600 * SZ_4K, 4 * SZ_4K);
+	close(fd);
+	return ret ? NULL : map;
+}
+
+TEST_F_TIMEOUT(kinds, neighbours_asked_for_at_once_are_what_each_of_them_is, TIMEOUT)
+{
+	enum { NR = 2 * 1024 };	/* two addresses in each page */
+	struct vminspect_entry entries[NR], alone;
+	size_t i, soft_dirty = 0, wrong = 0;
+	char *map = map_neighbours(), text[2][256];
+	uint64_t addresses[NR];
+
+	ASSERT_NE(NULL, map);
+	for (i = 0; i < NR; i++)
+		addresses[i] = (uintptr_t)map + i / 2 * SZ_4K + i % 2 * i;
+	ASSERT_EQ(NR, device_translate(self->look.device, addresses, entries, NR, RETURN_QUICK));
+	for (i = 0; i < NR; i++) {
+		ASSERT_EQ(1, device_translate(self->look.device, addresses + i, &alone, 1,
+					      RETURN_QUICK));
+		soft_dirty += i / 2 >= 332 && i / 2 < 364 &&
+			      (entries[i].flags & VMINSPECT_PAGE_SOFT_DIRTY);
+		if (memcmp(&alone, &entries[i], sizeof(alone)) && !wrong++)
+			TH_LOG("page %zu: %s, not %s", i / 2,
+			       entry_text(&entries[i], text[0], sizeof(text[0])),
+			       entry_text(&alone, text[1], sizeof(text[1])));
+	}
+	EXPECT_EQ(0, wrong);
+	EXPECT_EQ(64, soft_dirty);
+	EXPECT_EQ(NULL, look_range(&self->look, map, 2 * SZ_2M));
+	munmap(map, 2 * SZ_2M);
+}
+
 /* How many neighbours have frames that far apart? */
 static size_t count_steps(struct looker *look, char *map, size_t size, int64_t step)
 {
