@@ -738,7 +738,7 @@ static const u64 *lookup_follow(struct vmi_lookup *lookup, const u64 *address, c
 	struct vminspect_entry *entry = lookup->entries + (address - lookup->addresses);
 	const struct vminspect_entry *like = kind->said;
 	const u64 alike_mask = ~kind->frame_mask;
-	const u64 frame_mask = lookup->frames ? kind->frame_mask : 0;
+	const u64 frame_mask = lookup->frames ? kind->frame_mask : 0;	/* no frame is inverted */
 	struct vmi_table table;
 	u64 raw;
 
@@ -749,7 +749,7 @@ static const u64 *lookup_follow(struct vmi_lookup *lookup, const u64 *address, c
 		if ((raw & alike_mask) != kind->like)
 			break;
 		*entry = *like;
-		entry->frame = (raw & frame_mask) >> PAGE_SHIFT;	/* none that is there is inverted */
+		entry->frame = (raw & frame_mask) >> PAGE_SHIFT;
 	}
 	return address;
 }
