@@ -246,11 +246,13 @@ static int chardev_scan(struct file *file, void *arg)
  * @addresses: these
  * @entries: out: what stands there
  * @max: how many there is room for
+ * @patience_ns: how long who waits for the lock is given way to before the next ones
  */
 struct translate_batch {
 	u64 *addresses;
 	struct vminspect_entry *entries;
 	unsigned int max;
+	u64 patience_ns;
 };
 
 /* So few that the stack has room for them: memory would cost more than all the rest. */
@@ -285,7 +287,7 @@ static int translate_batch(struct vmi_target *target, struct translate_batch *ba
 		return -EFAULT;
 	done = vmi_scan_translate(target, batch->addresses, batch->entries, nr,
 				  request->return_mask, request->hidden,
-				  request->nr_done);
+				  &batch->patience_ns, request->nr_done);
 	if (done < 0)
 		return done;
 	if (translate_copy_out(to + request->nr_done, batch->entries, done))
@@ -321,6 +323,7 @@ static int chardev_translate(struct file *file, void *arg)
 	u64 addresses[TRANSLATE_FEW];
 	struct translate_batch batch = {
 		.addresses = addresses, .entries = entries, .max = TRANSLATE_FEW,
+		.patience_ns = VMI_WALK_PATIENCE_NS,
 	};
 	void *memory = NULL;
 	int ret;

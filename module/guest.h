@@ -32,12 +32,14 @@ struct vmi_guest {
  * @vcpu: the vCPU
  * @paging: how it reads its tables
  * @address_space: of guest-physical addresses: 1 in SMM
+ * @patience_ns: how long who waits for the VMM's lock is given way to before the next look
  */
 struct vmi_guest_view {
 	struct vmi_guest *guest;
 	struct kvm_vcpu *vcpu;
 	struct vmi_paging paging;
 	unsigned int address_space;
+	u64 patience_ns;
 };
 
 /**
@@ -75,8 +77,8 @@ unsigned int vmi_guest_nested(struct vmi_guest *guest, struct kvm_vcpu *vcpu, u6
 			      struct vminspect_walk_level *levels);
 int vmi_guest_view_init(struct vmi_guest_view *view, struct vmi_guest *guest,
 			struct vminspect_guest_vcpu *vcpu, u32 flags);
-int vmi_guest_find(const struct vmi_guest_view *view, u64 gpa, struct vmi_guest_place *place);
-int vmi_guest_read(const struct vmi_guest_view *view, u64 gpa, struct vmi_guest_place *place,
+int vmi_guest_find(struct vmi_guest_view *view, u64 gpa, struct vmi_guest_place *place);
+int vmi_guest_read(struct vmi_guest_view *view, u64 gpa, struct vmi_guest_place *place,
 		   void *to, unsigned int size);
 int vmi_guest_walk(struct vmi_guest *guest, struct vminspect_guest_walk *walk);
 int vmi_guest_scan(struct vmi_guest *guest, struct vminspect_guest_scan *scan);

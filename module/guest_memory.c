@@ -24,11 +24,11 @@
 #define READ_TRIES	16
 #define READ_WAIT_US	500
 
-static int place_look(struct vmi_guest *guest, struct vmi_guest_place *place)
+static int place_look(struct vmi_guest *guest, struct vmi_guest_place *place, u64 *patience_ns)
 {
 	int ret = vmi_scan_translate(&guest->target, &place->hva, &place->entry, 1,
 				     VMINSPECT_RETURN_FRAME | PLACE_FLAGS,
-				     0, false);
+				     0, patience_ns, false);
 
 	return min(ret, 0);
 }
@@ -41,7 +41,7 @@ static int place_look(struct vmi_guest *guest, struct vmi_guest_place *place)
  *
  * Return: VMINSPECT_MISSING_*, or -errno
  */
-int vmi_guest_find(const struct vmi_guest_view *view, u64 gpa, struct vmi_guest_place *place)
+int vmi_guest_find(struct vmi_guest_view *view, u64 gpa, struct vmi_guest_place *place)
 {
 	struct vminspect_guest_slot slot = {
 		.gpa = gpa, .address_space = view->address_space,
@@ -60,7 +60,7 @@ int vmi_guest_find(const struct vmi_guest_view *view, u64 gpa, struct vmi_guest_
 	/* KVM took it for user memory; what it has not does not matter then */
 	if (place->hva >= TASK_SIZE_MAX)
 		return VMINSPECT_MISSING_HOST;
-	ret = place_look(view->guest, place);
+	ret = place_look(view->guest, place, &view->patience_ns);
 	if (ret)
 		return ret;
 	return place->entry.state == VMINSPECT_STATE_PRESENT ? VMINSPECT_MISSING_NOTHING :
@@ -70,12 +70,13 @@ int vmi_guest_find(const struct vmi_guest_view *view, u64 gpa, struct vmi_guest_
 /*
  * A reference to the page that is mapped there. It may have been unmapped and become another's
  * since the entry was read: hence the entry is looked at again once the page is held, and
- * holding it what it says stays true. Return: 1; 0: try again; or -errno: no page to be read
+ * holding it what it says stays true. Nobody is given way to meanwhile: who holds a page keeps it
+ * from being moved. Return: 1; 0: try again; or -errno: no page to be read
  */
 static int place_hold(const struct vmi_guest_view *view, struct vmi_guest_place *place,
 		      struct folio **folio)
 {
-	u64 frame = place->entry.frame;
+	u64 frame = place->entry.frame, patience_ns = 0;
 	struct page *page = pfn_to_online_page(frame);
 	bool same;
 	int ret;
@@ -85,7 +86,7 @@ static int place_hold(const struct vmi_guest_view *view, struct vmi_guest_place 
 	*folio = page_folio(page);
 	if (!folio_try_get(*folio))
 		return 0;
-	ret = place_look(view->guest, place);
+	ret = place_look(view->guest, place, &patience_ns);
 	same = !ret && page_folio(page) == *folio && place->entry.frame == frame &&
 	       place->entry.state == VMINSPECT_STATE_PRESENT;
 	/* memory of a device is not read; the page of zeroes is the kernel's own */
@@ -127,7 +128,7 @@ static int place_copy(const struct vmi_guest_place *place, void *to, unsigned in
  * Return: as vmi_guest_find(); what is there is in @to if nothing is missing. EIO: it can't be
  * read; EAGAIN: it is moved all the time
  */
-int vmi_guest_read(const struct vmi_guest_view *view, u64 gpa, struct vmi_guest_place *place,
+int vmi_guest_read(struct vmi_guest_view *view, u64 gpa, struct vmi_guest_place *place,
 		   void *to, unsigned int size)
 {
 	unsigned int tries = READ_TRIES;
@@ -195,6 +196,7 @@ int vmi_guest_view_init(struct vmi_guest_view *view, struct vmi_guest *guest,
 
 	*view = (struct vmi_guest_view){
 		.guest = guest, .vcpu = vmi_guest_find_vcpu(guest, vcpu->vcpu),
+		.patience_ns = VMI_WALK_PATIENCE_NS,
 	};
 	if (!view->vcpu)
 		return -ENOENT;

@@ -299,6 +299,7 @@ static void fault_begin(const struct vm_fault *vmf)
 	struct vmi_fault fault = {
 		.mm = vmf->vma->vm_mm,
 		.va = vmf->address & PAGE_MASK,
+		.before = (vmf->address - vmf->vma->vm_start) >> PAGE_SHIFT,
 		.ended = faults_ended(),
 		.flags = tried ? VMINSPECT_EVENT_MAJOR | VMINSPECT_EVENT_RETRIED : 0,
 		.vma_lock = vmi_compat_fault_vma_lock(vmf->flags),
@@ -391,7 +392,6 @@ static void fault_making(struct making *making, const struct vmi_fault *fault, u
  * @inode: number of the file
  * @index: page in it
  * @dev: its file system
- * @before: pages of the mapping that lie before it
  * @major: where it says that this is a major fault; NULL: no fault
  * @foliop: where it leaves the page, charged and locked
  */
@@ -399,7 +399,6 @@ struct shmem_in_call {
 	struct vmi_task *task;
 	u64 inode;
 	u64 index;
-	u64 before;
 	u32 dev;
 	const vm_fault_t *major;
 	struct folio **foliop;
@@ -448,9 +447,9 @@ static int shmem_in_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 		.ends = true,
 	};
 	if (vma) {
-		call->before = call->index - vma->vm_pgoff;
 		fault->mm = vma->vm_mm;
-		fault->va = vma->vm_start + (call->before << PAGE_SHIFT);
+		fault->before = call->index - vma->vm_pgoff;
+		fault->va = vma->vm_start + (fault->before << PAGE_SHIFT);
 	}
 	return 0;
 }
@@ -467,7 +466,7 @@ static void shmem_in_several(struct vminspect_event *event, const struct shmem_i
 	if (!(event->flags & VMINSPECT_EVENT_VA))
 		return;
 	event->va -= skip << PAGE_SHIFT;
-	if (skip > call->before) {
+	if (skip > call->task->fault.before) {
 		event->va = 0;
 		event->flags &= ~VMINSPECT_EVENT_VA;
 	}
@@ -845,13 +844,15 @@ static void read_making(struct making *making, struct folio *folio, u64 slot, u3
 	const struct vmi_fault *under_way = task_fault(task);
 	const struct vmi_fault *fault = under_way && under_way->ends ? under_way : NULL;
 	bool asked = fault && fault_asks_for(fault, slot, pages);
+	u64 skip = asked ? fault->slot - slot : 0;
 	struct vmi_slot known;
 
 	making_start(making, VMINSPECT_EVENT_READ, slot, pages);
 	making_actor(making, fault ? pulling_as(task, fault->mm) : reading_as(task));
 	if (asked && fault->mm) {
 		making_owner(making, fault->mm);
-		making_va(making, fault->va);
+		if (skip <= fault->before)	/* else the first one lies outside of the mapping */
+			making_va(making, fault->va - (skip << PAGE_SHIFT));
 	} else if (vmi_owner_get(slot, &known)) {
 		making_remembered(making, &known);
 	}
@@ -1145,13 +1146,13 @@ static void reclaim_end(void *data)
 		vmi_task_leave(task, VMI_TASK_RECLAIM);
 }
 
-/* After this a task brings pages back at most for what it has yet to tell other threads. */
-static void exiting(void *data)
+/*
+ * Not when it exits: since 6.16 that is told before what it has yet to tell other threads, for
+ * which it may bring pages back.
+ */
+static void freed(void *data, struct task_struct *task)
 {
-	struct vmi_task *task = vmi_task_find();
-
-	if (task)
-		vmi_task_leave(task, ~0U);
+	vmi_task_forget(task);
 }
 
 /* Before the child runs for the first time: kernel_clone(). */
@@ -1334,7 +1335,7 @@ static struct point points[] = {
 	{ "mm_vmscan_memcg_reclaim_end", ON_OUT | ON_WRITE, reclaim_end },
 	{ "mm_vmscan_node_reclaim_begin", ON_OUT | ON_WRITE, direct_begin },
 	{ "mm_vmscan_node_reclaim_end", ON_OUT | ON_WRITE, reclaim_end },
-	{ "sched_process_exit", ON_IN | ON_READ, exiting },
+	{ "sched_process_free", ON_IN | ON_READ, freed },
 	{ "sched_process_fork", VMI_PROBE_FORKS, forked },
 };
 
@@ -1494,7 +1495,7 @@ static u32 faults_attach(u32 wanted)
 	if (!covered) {
 		u32 missing = group_attach(&fault_group, wanted);
 
-		WRITE_ONCE(noted_at_entry, fault_group.attached);
+		WRITE_ONCE(noted_at_entry, fault_group.attached && fault_group.entries[0].ip);
 		return missing;
 	}
 	WRITE_ONCE(noted_at_entry, false);

@@ -31,8 +31,9 @@
 #define MIN_RING_RECORDS	64
 #define MAX_RING_RECORDS	65536
 
-/* Who waited for a record is given those of so much time at once. */
+/* Who waited for a record is given those of so much time at once, if the rings have room. */
 #define COLLECTED_NS		NSEC_PER_MSEC
+#define COLLECTED_RECORDS	1024
 
 static_assert(sizeof(struct vminspect_event) == 128);
 static_assert(sizeof(struct vminspect_events_state) == 32);
@@ -253,7 +254,7 @@ static int reader_wait(struct vmi_reader *reader)
 	int ret = wait_event_interruptible(reader->wait, vmi_event_pending(reader) ||
 					   READ_ONCE(reader->stopped));
 
-	if (ret || READ_ONCE(reader->stopped))
+	if (ret || READ_ONCE(reader->stopped) || reader->ring_records < COLLECTED_RECORDS)
 		return ret;
 	set_current_state(TASK_INTERRUPTIBLE);
 	schedule_hrtimeout_range(&moment, COLLECTED_NS / 4, HRTIMER_MODE_REL);

@@ -791,6 +791,12 @@ static void lookup_find(struct vmi_lookup *lookup, unsigned int nr)
 	lookup->nr_done = address - lookup->addresses;
 }
 
+/*
+ * Whoever waits for the lock, so many are looked up while it is held: where there is always one
+ * that waits, each would take a hold of its own.
+ */
+#define LOOKUP_LEAST	16U
+
 static bool lookup_batch(struct vmi_walk *walk)
 {
 	struct vmi_lookup *lookup = container_of(walk, struct vmi_lookup, walk);
@@ -808,7 +814,9 @@ static bool lookup_batch(struct vmi_walk *walk)
 		left -= lookup->nr_done - before;
 		if (lookup->nr_done == lookup->nr || !left)
 			break;
-		if (lookup->nr_done && (!walk->searches || mmap_lock_is_contended(walk->mm)))
+		if (lookup->nr_done && !walk->searches)
+			break;
+		if (lookup->nr_done >= LOOKUP_LEAST && mmap_lock_is_contended(walk->mm))
 			break;
 		if (lookup->addresses[lookup->nr_done] >= TASK_SIZE_MAX) {
 			lookup->bad = true;
@@ -831,6 +839,8 @@ static bool lookup_batch(struct vmi_walk *walk)
  * @nr: how many, at least 1
  * @returned: flags to be returned, and VMINSPECT_RETURN_*
  * @hidden: as vmi_target_hidden() has it
+ * @patience_ns: in and out: how long who waits for the lock is given way to; for the first of
+ *	several calls VMI_WALK_PATIENCE_NS
  * @stop: may any signal end it before one is done, not only a fatal one?
  *
  * Return: how many were done, at least 1: fewer than @nr if that would be too long for one hold
@@ -839,7 +849,7 @@ static bool lookup_batch(struct vmi_walk *walk)
  */
 int vmi_scan_translate(struct vmi_target *target, const u64 *addresses,
 		       struct vminspect_entry *entries, unsigned int nr,
-		       u64 returned, u32 hidden, bool stop)
+		       u64 returned, u32 hidden, u64 *patience_ns, bool stop)
 {
 	struct vmi_lookup lookup;
 	int ret;
@@ -848,7 +858,9 @@ int vmi_scan_translate(struct vmi_target *target, const u64 *addresses,
 	lookup.addresses = addresses;
 	lookup.entries = entries;
 	lookup.nr = nr;
+	lookup.walk.patience_ns = *patience_ns;
 	ret = batch_run(target, &lookup.walk, lookup_batch, stop);
+	*patience_ns = lookup.walk.patience_ns;
 	if (ret)
 		return ret;
 	return lookup.nr_done ? lookup.nr_done : -EINVAL;

@@ -117,7 +117,7 @@ int vmi_scan_batch(struct vmi_scan *scan, bool stop);
 bool vmi_scan_returned_valid(u64 returned);
 int vmi_scan_translate(struct vmi_target *target, const u64 *addresses,
 		       struct vminspect_entry *entries, unsigned int nr,
-		       u64 returned, u32 hidden, bool stop);
+		       u64 returned, u32 hidden, u64 *patience_ns, bool stop);
 int vmi_scan_walk(struct vmi_target *target, struct vminspect_walk *walk);
 
 #endif /* VMI_SCAN_H */

@@ -4,8 +4,9 @@
  *
  * A place in the table belongs to the task that is written there, from its first
  * vmi_task_enter() to its last vmi_task_leave(); nobody else touches it. So no lock is
- * needed. All of this is called by a task about itself, never in an interrupt. A task that
- * exits leaves all that it is in, so that places are there for those that live.
+ * needed. All of this is called by a task about itself, never in an interrupt, but for
+ * vmi_task_forget(): what a dead one was in is left for it, so that places are there for those
+ * that live, and none is found by another one that has its address.
  */
 #include <linux/atomic.h>
 #include <linux/bits.h>
@@ -54,9 +55,26 @@ void vmi_task_stop(void)
 	tasks = NULL;
 }
 
-static struct vmi_task *task_place(unsigned int nr)
+static struct vmi_task *task_place(const struct task_struct *task, unsigned int nr)
 {
-	return &tasks[(hash_ptr(current, TASK_BITS) + nr) & (NR_TASKS - 1)];
+	return &tasks[(hash_ptr(task, TASK_BITS) + nr) & (NR_TASKS - 1)];
+}
+
+static struct vmi_task *task_find(const struct task_struct *whose)
+{
+	struct vmi_task *task = task_place(whose, 0);
+	unsigned int nr;
+
+	if (READ_ONCE(task->task) == whose)
+		return task;
+	if (!atomic_read(&nr_displaced))
+		return NULL;
+	for (nr = 1; nr < TASK_WINDOW; nr++) {
+		task = task_place(whose, nr);
+		if (READ_ONCE(task->task) == whose)
+			return task;
+	}
+	return NULL;
 }
 
 /**
@@ -66,19 +84,7 @@ static struct vmi_task *task_place(unsigned int nr)
  */
 struct vmi_task *vmi_task_find(void)
 {
-	struct vmi_task *task = task_place(0);
-	unsigned int nr;
-
-	if (READ_ONCE(task->task) == current)
-		return task;
-	if (!atomic_read(&nr_displaced))
-		return NULL;
-	for (nr = 1; nr < TASK_WINDOW; nr++) {
-		task = task_place(nr);
-		if (READ_ONCE(task->task) == current)
-			return task;
-	}
-	return NULL;
+	return task_find(current);
 }
 
 static struct vmi_task *task_claim(void)
@@ -87,7 +93,7 @@ static struct vmi_task *task_claim(void)
 	unsigned int nr;
 
 	for (nr = 0; nr < TASK_WINDOW; nr++) {
-		task = task_place(nr);
+		task = task_place(current, nr);
 		if (READ_ONCE(task->task) || cmpxchg(&task->task, NULL, current))
 			continue;
 		if (nr)
@@ -136,7 +142,18 @@ void vmi_task_leave(struct vmi_task *task, u32 what)
 	task->doing &= ~what;
 	if (task->doing)
 		return;
-	if (task != task_place(0))
+	if (task != task_place(task->task, 0))
 		atomic_dec(&nr_displaced);
 	smp_store_release(&task->task, NULL);	/* pairs with cmpxchg() */
+}
+
+/**
+ * vmi_task_forget() - a task is dead: it leaves all that it was in the middle of
+ * @dead: the task; the last that is done before its memory is given back
+ *
+ * Context: any.
+ */
+void vmi_task_forget(const struct task_struct *dead)
+{
+	vmi_task_leave(task_find(dead), ~0U);
 }

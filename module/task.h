@@ -11,6 +11,7 @@
  * struct vmi_fault - a swapped page that is being brought back
  * @mm: for whom; NULL: for nobody's address space, but for a file
  * @va: its address; of the page's beginning
+ * @before: how many pages of its mapping lie before it
  * @slot: swp_entry_t.val of its slot
  * @start_ns: when it was first tried
  * @ended: how many faults of the task had ended then
@@ -26,6 +27,7 @@
 struct vmi_fault {
 	struct mm_struct *mm;
 	u64 va;
+	u64 before;
 	u64 slot;
 	u64 start_ns;
 	unsigned long ended;
@@ -74,6 +76,7 @@ void vmi_task_stop(void);
 struct vmi_task *vmi_task_find(void);
 struct vmi_task *vmi_task_enter(u32 what);
 void vmi_task_leave(struct vmi_task *task, u32 what);
+void vmi_task_forget(const struct task_struct *dead);
 u64 vmi_task_missed(void);
 
 #endif /* VMI_TASK_H */

@@ -189,11 +189,13 @@ static bool walk_take_none_shmem(struct vmi_walk *walk, unsigned long va)
 			continue;
 		walk->budget -= VMI_WALK_SLOT_COST + walk_nodes_cost(seen, xas.xa_index);
 		seen = xas.xa_index;
-		if (least-- <= 0 && walk->budget <= 0) {
+		if (least <= 0 && walk->budget <= 0) {
 			/* What lies before this one was passed over. */
 			va = walk_va(vma, max(xas.xa_index, index));
 			break;
 		}
+		if (!xa_is_value(value) || !walk->pages)
+			least--;	/* else each of its slots is one */
 		if (!xa_is_value(value))
 			continue;
 
@@ -848,6 +850,7 @@ static const u64 *walk_find_pmds(struct vmi_walk *walk, unsigned long va)
 static bool walk_find_mapping(struct vmi_walk *walk, unsigned long va)
 {
 	struct vm_area_struct *vma;
+	unsigned long start;
 
 	walk->mapped_size = 0;
 	if (!walk->searches)
@@ -860,8 +863,9 @@ static bool walk_find_mapping(struct vmi_walk *walk, unsigned long va)
 	walk_enter(walk, vma);
 	walk->table_mask = PTE_FLAGS_MASK & ~(_PAGE_USER | _PAGE_ACCESSED);
 	walk->table_like = _KERNPG_TABLE & ~_PAGE_ACCESSED;
-	walk->mapped = vma->vm_start;
-	walk->mapped_size = vma->vm_end - vma->vm_start;
+	start = READ_ONCE(vma->vm_start);	/* a stack may grow meanwhile */
+	walk->mapped = start;
+	walk->mapped_size = vma->vm_end - start;
 	return true;
 }
 

@@ -545,6 +545,36 @@ static long lookups(int device, const char *start, size_t step, uint64_t return_
 	return probe_hits(LOOKUP) - before;
 }
 
+/* Where there is always one that waits for the lock, an address does not take a hold of its own. */
+TEST_F_TIMEOUT(bounds, hold_covers_some_addresses_however_many_wait, TIMEOUT)
+{
+	char *map = map_small(ADDRESSES * SZ_4K);
+	struct changer changers[3] = {};
+	pthread_t threads[ARRAY_LEN(changers)];
+	long holds, most = 0;
+	size_t i;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "a second processor");
+	ASSERT_NE(NULL, map);
+	memset(map, 1, ADDRESSES * SZ_4K);
+	for (i = 0; i < ARRAY_LEN(changers); i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, change_mappings, &changers[i]));
+	for (i = 0; i < 10; i++) {
+		holds = lookups(self->device, map, SZ_4K, RETURN_ALL);
+		EXPECT_LT(0, holds);
+		most = holds > most ? holds : most;
+	}
+	for (i = 0; i < ARRAY_LEN(changers); i++) {
+		WRITE_ONCE(changers[i].stop, true);
+		pthread_join(threads[i], NULL);
+	}
+	EXPECT_LT(lookups(self->device, map, SZ_4K, RETURN_ALL), most);
+	EXPECT_GE(ADDRESSES / 16 + 1, most);
+	TH_LOG("%ld holds", most);
+	munmap(map, ADDRESSES * SZ_4K);
+}
+
 /* Of addresses the fewer the more it takes to find them. */
 TEST_F_TIMEOUT(bounds, hold_covers_few_addresses, TIMEOUT)
 {

@@ -686,7 +686,8 @@ struct vminspect_swap {
  * @time_ns: when it was complete, CLOCK_MONOTONIC. LOST: when the first was lost
  * @latency_ns: how long it took, or VMINSPECT_UNKNOWN. SWAP_IN: from the fault's first
  *	try until the page was mapped. READ, WRITE: from submission to completion
- * @va: with VMINSPECT_EVENT_VA: the page's address, of the first one of several
+ * @va: with VMINSPECT_EVENT_VA: the page's address, of the first one of several; those that follow
+ *	may lie beyond the end of its mapping
  * @ip: SWAP_IN: address of the user instruction that faulted; 0: not known, or none did
  * @offset: slot in the swap area, of the first of several pages that follow it
  * @cgroup: id of the owner's cgroup (v2), the inode number of its directory; where the
@@ -761,7 +762,8 @@ struct vminspect_event {
  * the device.
  *
  * read(2) returns whole records, ordered by time: as many as there are, or it waits for
- * one, and a millisecond for more. It returns 0 after the last one once
+ * one, and, if @ring_records is at least 1024, a millisecond for more. It returns 0 after
+ * the last one once
  * VMINSPECT_EVENTS_STOP was given. Errors: EINVAL, less than one record would fit; EAGAIN,
  * there is none and the descriptor is O_NONBLOCK; EINTR; EFAULT: the records are still there.
  *
