@@ -90,7 +90,7 @@ static void measure_mapped(const char *curve, int fd, int flags)
 	size_t size;
 	char *va;
 
-	for (size = SZ_1M * (flags ? 2 : 1); size <= 16 * SZ_1G; size *= 4) {
+	for (size = SZ_1M * (flags ? 4 : 1); size <= 16 * SZ_1G; size *= 4) {
 		va = reserve(size);
 		map_again(va, size, fd, flags);
 		measure(curve, (uintptr_t)va, size, size);

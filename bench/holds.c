@@ -91,6 +91,7 @@ static void measure(const char *what, const char *name, const char *map, uint64_
 		scan(map, return_mask);
 		trace(false);
 		holds[round] = longest_hold();
+		check(holds[round], "no hold was traced");
 	}
 	snprintf(work, sizeof(work), "%s: longest hold", what);
 	print_figure(work, name, holds, 1);

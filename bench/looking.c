@@ -43,6 +43,7 @@ struct scan_argument {
 };
 
 #define IOC_PAGEMAP_SCAN	_IOWR('f', 16, struct scan_argument)
+#define SCAN_FILE		(1ULL << 2)
 #define SCAN_PRESENT		(1ULL << 3)
 #define SCAN_SWAPPED		(1ULL << 4)
 /*
@@ -77,18 +78,29 @@ struct method {
 	unsigned int slices;	/* looks at such a part of the range only, where all takes long */
 };
 
-/* State, size, frame or slot, and the flags of the entry. */
-static uint64_t by_scan(const struct range *range)
+static uint64_t scan_for(const struct range *range, uint64_t return_mask)
 {
 	const struct vminspect_scan scan = {
 		.extents = (uintptr_t)extents,
 		.nr_extents = REGIONS,
 		.category_anyof_mask = STATES_WITH_ENTRY,
-		.return_mask = RETURN_ALL & ~VMINSPECT_PAGE_FROM_PAGE,
+		.return_mask = return_mask,
 		.split_mask = VMINSPECT_PAGE_WRITE,
 	};
 
 	return scan_pages(device, scan, (uintptr_t)range->va, range->size);
+}
+
+/* State, size, frame or slot, and the flags of the entry. */
+static uint64_t by_scan(const struct range *range)
+{
+	return scan_for(range, RETURN_ALL & ~VMINSPECT_PAGE_FROM_PAGE);
+}
+
+/* And what the page alone tells: is it of a file, shared, mapped once, ... */
+static uint64_t by_scan_of_pages(const struct range *range)
+{
+	return scan_for(range, RETURN_ALL);
 }
 
 /* The same in words: what is said of a kind is looked at once. */
@@ -132,7 +144,7 @@ static uint64_t by_pagemap(const struct range *range)
 	return pages;
 }
 
-static uint64_t by_pagemap_scan(const struct range *range)
+static uint64_t pagemap_scan_for(const struct range *range, uint64_t returned)
 {
 	struct scan_argument scan = {
 		.size = sizeof(scan),
@@ -141,7 +153,7 @@ static uint64_t by_pagemap_scan(const struct range *range)
 		.regions = (uintptr_t)regions,
 		.nr_regions = REGIONS,
 		.any_of = SCAN_PRESENT | SCAN_SWAPPED,
-		.returned = SCAN_ENTRY,
+		.returned = returned,
 	};
 	uint64_t pages = 0, seen = 0;
 	int nr, i;
@@ -161,6 +173,17 @@ static uint64_t by_pagemap_scan(const struct range *range)
 	return pages;
 }
 
+static uint64_t by_pagemap_scan(const struct range *range)
+{
+	return pagemap_scan_for(range, SCAN_ENTRY);
+}
+
+static uint64_t by_pagemap_scan_of_pages(const struct range *range)
+{
+	return pagemap_scan_for(range, SCAN_ENTRY | SCAN_FILE);
+}
+
+/* Kernels before 6.7 have none. */
 static bool has_pagemap_scan(void)
 {
 	struct scan_argument scan = { .size = sizeof(scan) };
@@ -230,9 +253,33 @@ static void compare_scans(const char *work, const struct range *range, unsigned 
 	compare(work, range, methods, nr);
 }
 
+static void compare_scans_of_pages(const char *work, const struct range *range)
+{
+	const struct method methods[] = {
+		{ "SCAN", by_scan_of_pages, 1 },
+		{ "pagemap", by_pagemap, 1 },
+		{ "PAGEMAP_SCAN", by_pagemap_scan_of_pages, 1 },
+	};
+
+	compare(work, range, methods, has_pagemap_scan() ? 3 : 2);
+}
+
 /*
  * What is looked at
  */
+
+/* How many pages have the frame after that of the one before? */
+static uint64_t frames_in_order(const struct range *range)
+{
+	uint64_t nr = 0, i;
+
+	check(range->pages <= ENTRIES &&
+	      !pagemap_read(pagemap, (uintptr_t)range->va, entries, range->pages),
+	      "pagemap can't be read");
+	for (i = 1; i < range->pages; i++)
+		nr += (entries[i] & PM_PFN_MASK) == (entries[i - 1] & PM_PFN_MASK) + 1;
+	return nr;
+}
 
 /* Of huge pages whose mapping was cut up: each page has the frame after the one before. */
 static struct range in_order(size_t size)
@@ -245,6 +292,7 @@ static struct range in_order(size_t size)
 	for (i = 0; i < size; i += SZ_2M)
 		check(!mprotect(range.va + i, SZ_4K, PROT_READ) &&
 		      !mprotect(range.va + i, SZ_4K, PROT_READ | PROT_WRITE), "mprotect() failed");
+	check(frames_in_order(&range) >= range.pages - size / SZ_2M, "frames follow no order");
 	return range;
 }
 
@@ -273,15 +321,19 @@ static struct range at_random(size_t size)
 	shuffle(addresses, range.pages);
 	for (i = 0; i < range.pages; i++)
 		range.va[addresses[i] * SZ_4K] = 1;
+	check(frames_in_order(&range) <= range.pages / 64, "frames follow one another");
 	return range;
 }
 
 static struct range huge(size_t size)
 {
 	struct range range = { map_huge(size), size, size / SZ_4K };
+	struct mapping mapping;
 
 	check(range.va, "no memory");
 	memset(range.va, 1, size);
+	check(!mapping_at(getpid(), range.va, &mapping) && mapping.anon_huge >= size,
+	      "pages are not huge");
 	return range;
 }
 
@@ -318,6 +370,9 @@ static struct range alternating(size_t size)
 
 	for (i = 0; i < range.pages; i += 2)
 		READ_ONCE(range.va[i * SZ_4K]);
+	for (i = 0; i < range.pages; i++)
+		check(!(pagemap_entry(pagemap, range.va + i * SZ_4K) & PM_SWAP) == !(i % 2),
+		      "pages do not take turns");
 	return range;
 }
 
@@ -366,6 +421,18 @@ static uint64_t pread_singly(const struct range *range)
 	return present;
 }
 
+/* All of a range that they lie in, read at once: what pays depends on how close together they are. */
+static uint64_t by_whole_pagemap(const struct range *range)
+{
+	uint64_t present = 0, i;
+
+	check(!pagemap_read(pagemap, (uintptr_t)range->va, entries, range->size / SZ_4K),
+	      "pagemap can't be read");
+	for (i = 0; i < ADDRESSES; i++)
+		present += !!(entries[(addresses[i] - (uintptr_t)range->va) / SZ_4K] & PM_PRESENT);
+	return present;
+}
+
 /* A call of the device that does nothing. */
 static uint64_t call_singly(const struct range *range)
 {
@@ -379,7 +446,10 @@ static uint64_t call_singly(const struct range *range)
 static void compare_addresses(void)
 {
 	struct range range = at_random(DENSE), many = range, few = range;
-	const struct method of_many[] = { { "TRANSLATE", translate_many, 1 } },
+	const struct method of_many[] = {
+		{ "TRANSLATE", translate_many, 1 },
+		{ "pagemap of all 16384 pages", by_whole_pagemap, 1 },
+	},
 			    of_few[] = {
 		{ "TRANSLATE", translate_singly, 1 },
 		{ "pread of pagemap", pread_singly, 1 },
@@ -391,10 +461,21 @@ static void compare_addresses(void)
 		addresses[i] = (uintptr_t)range.va + lrand48() % range.size;
 	many.pages = ADDRESSES;
 	few.pages = CALLS;
-	compare("addresses at random, 1024 a call", &many, of_many, 1);
+	compare("addresses at random, 1024 a call", &many, of_many, ARRAY_LEN(of_many));
 	compare("addresses at random, one a call", &few, of_few, ARRAY_LEN(of_few));
 	qsort(addresses, ADDRESSES, sizeof(*addresses), by_value);
-	compare("addresses in order, 1024 a call", &many, of_many, 1);
+	compare("addresses in order, 1024 a call", &many, of_many, ARRAY_LEN(of_many));
+	end(&range);
+}
+
+static void compare_pages(const char *work)
+{
+	struct range range;
+
+	if (!wanted(work))
+		return;
+	range = at_random(DENSE);
+	compare_scans_of_pages(work, &range);
 	end(&range);
 }
 
@@ -420,6 +501,7 @@ int main(int argc, char **argv)
 	srand48(1);
 	compare_range("4 KiB pages, frames in order", in_order, DENSE, 1, true);
 	compare_range("4 KiB pages, frames at random", at_random, DENSE, 1, true);
+	compare_pages("the same, with what the page tells");
 	compare_range("huge pages", huge, HUGE_SIZE, 1, false);
 	compare_range("a terabyte with 4096 pages", sparse, SZ_1T, 256, false);
 	compare_range("swapped out", swapped, SWAPPED_SIZE, 1, true);
