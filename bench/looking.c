@@ -421,7 +421,7 @@ static uint64_t pread_singly(const struct range *range)
 	return present;
 }
 
-/* All of a range that they lie in, read at once: what pays depends on how close together they are. */
+/* All of a range that they lie in, read at once, which pays where they lie close together. */
 static uint64_t by_whole_pagemap(const struct range *range)
 {
 	uint64_t present = 0, i;
