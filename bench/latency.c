@@ -13,6 +13,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -60,6 +61,7 @@ struct figures {
 };
 
 static char *memory;
+static uint64_t *looked;	/* at so many pages, records, or parts of a file, by who reads */
 
 static void add(struct samples *samples, uint64_t ns)
 {
@@ -115,8 +117,8 @@ static void map_and_unmap(struct samples *samples)
 
 static int pass_over(const struct vminspect_extent *extent, void *arg)
 {
-	(void)extent;
 	(void)arg;
+	*looked += (extent->end - extent->start) / SZ_4K;
 	return 0;
 }
 
@@ -148,7 +150,7 @@ static void read_for_ever(pid_t target, const char *what)
 		fd = open(path, O_RDONLY);
 		check(fd >= 0, "no /proc");
 		while (read(fd, buffer, sizeof(buffer)) > 0)
-			;
+			++*looked;
 		close(fd);
 	}
 }
@@ -167,9 +169,11 @@ static void pagemap_for_ever(pid_t target)
 
 	check(fd >= 0, "no pagemap");
 	for (;;)
-		for (at = 0; at < MAPPED / SZ_4K; at += ARRAY_LEN(entries))
+		for (at = 0; at < MAPPED / SZ_4K; at += ARRAY_LEN(entries)) {
 			check(!pagemap_read(fd, (uintptr_t)memory + at * SZ_4K, entries,
 					    ARRAY_LEN(entries)), "pagemap can't be read");
+			*looked += ARRAY_LEN(entries);
+		}
 }
 
 /*
@@ -216,11 +220,12 @@ static void events_for_ever(pid_t target)
 		.ring_records = 65536,
 	};
 	int events = ioctl(device_open(), VMINSPECT_IOC_EVENTS, &request);
+	ssize_t got;
 
 	(void)target;
 	check(events >= 0, "no events");
-	while (read(events, records, sizeof(records)) > 0)
-		;
+	while ((got = read(events, records, sizeof(records))) > 0)
+		*looked += got / sizeof(*records);
 	check(false, "events end");
 }
 
@@ -273,12 +278,15 @@ static void run_rounds(const struct target *target, const struct reader *readers
 	struct samples *samples = mmap(NULL, MAX_OPS * sizeof(*samples), PROT_READ | PROT_WRITE,
 				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	static struct figures figures[MAX_OPS][MAX_READERS];
+	uint64_t before, all[MAX_READERS] = {};
 	int go[2], done[2], round, op;
 	pid_t measured, reading;
 	size_t i;
 	char byte = 0;
 
-	check(samples != MAP_FAILED && !pipe(go) && !pipe(done), "no memory");
+	looked = mmap(NULL, SZ_4K, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	check(samples != MAP_FAILED && looked != MAP_FAILED && !pipe(go) && !pipe(done),
+	      "no memory");
 	memset(samples, 0, MAX_OPS * sizeof(*samples));	/* not while it is measured */
 	target->prepare();
 	measured = fork();
@@ -300,10 +308,13 @@ static void run_rounds(const struct target *target, const struct reader *readers
 				samples[op].nr = 0;
 			reading = start_reader(&readers[i], measured);
 			usleep(500000);		/* until it reads */
+			before = READ_ONCE(*looked);
 			check(write(go[1], &byte, 1) == 1 && read(done[0], &byte, 1) == 1,
 			      "the target has ended");
 			if (reading) {
 				check(!waitpid(reading, NULL, WNOHANG), "the reader has ended");
+				check(READ_ONCE(*looked) > before, "the reader gets nowhere");
+				all[i] += READ_ONCE(*looked) - before;
 				process_end(reading);
 			}
 			for (op = 0; op < MAX_OPS && target->ops[op]; op++)
@@ -311,6 +322,10 @@ static void run_rounds(const struct target *target, const struct reader *readers
 		}
 	process_end(measured);
 
+	for (i = 0; i < nr; i++)
+		if (readers[i].read)
+			printf("# looked_at_in_a_round, %s=%" PRIu64 "\n", readers[i].name,
+			       all[i] / ROUNDS);
 	for (op = 0; op < MAX_OPS && target->ops[op]; op++)
 		print_operation(target->ops[op], readers, nr, figures[op]);
 }
