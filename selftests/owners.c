@@ -194,7 +194,7 @@ TEST_F_TIMEOUT(owners, slot_that_changed_hands_is_the_new_owners, TIMEOUT)
 	EXPECT_EQ(NR, pages_with(&self->recorder, VMINSPECT_EVENT_WRITE, swapper.pid));
 	for (event = self->recorder.events; event < events_end(&self->recorder); event++)
 		EXPECT_FALSE(event->kind == VMINSPECT_EVENT_WRITE && !event->pid)
-			TH_LOG("slot %u:%llu of %u pages, as %u, by %u %.16s, flags 0x%x, inode %llu",
+			TH_LOG("slot %u:%llu, %u pages, as %u, by %u %.16s, flags 0x%x, inode %llu",
 			       event->swap_type, (unsigned long long)event->offset, event->pages,
 			       event->as, event->actor_pid, event->actor_comm, event->flags,
 			       (unsigned long long)event->inode);
