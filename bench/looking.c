@@ -449,8 +449,8 @@ static void compare_addresses(void)
 	const struct method of_many[] = {
 		{ "TRANSLATE", translate_many, 1 },
 		{ "pagemap of all 16384 pages", by_whole_pagemap, 1 },
-	},
-			    of_few[] = {
+	};
+	const struct method of_few[] = {
 		{ "TRANSLATE", translate_singly, 1 },
 		{ "pread of pagemap", pread_singly, 1 },
 		{ "a call that does nothing", call_singly, 1 },

@@ -763,9 +763,9 @@ struct vminspect_event {
  *
  * read(2) returns whole records, ordered by time: as many as there are, or it waits for
  * one, and, if @ring_records is at least 1024, a millisecond for more. It returns 0 after
- * the last one once
- * VMINSPECT_EVENTS_STOP was given. Errors: EINVAL, less than one record would fit; EAGAIN,
- * there is none and the descriptor is O_NONBLOCK; EINTR; EFAULT: the records are still there.
+ * the last one once VMINSPECT_EVENTS_STOP was given. Errors: EINVAL, less than one record
+ * would fit; EAGAIN, there is none and the descriptor is O_NONBLOCK; EINTR; EFAULT: the records
+ * are still there.
  *
  * poll(2): POLLIN if there is a record; POLLIN and POLLHUP once stopped.
  *
